@@ -1,0 +1,36 @@
+# make app     install what is needed and serve the app on http://127.0.0.1:8501
+# make test    linters and all tests      make bench   measurements, side by side
+# make setup   only prepare .venv         make clean   remove .venv and caches
+PORT ?= 8501
+BIN := .venv/bin
+
+# One inference thread is the fastest choice as soon as several people use the app (or several
+# processes run) on few cores; `make app OMP_NUM_THREADS=4` overrules it.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: app test bench setup dev lint clean
+.DEFAULT_GOAL := app
+
+setup:
+	@scripts/setup.sh run
+
+dev:
+	@scripts/setup.sh dev
+
+app: setup
+	@exec $(BIN)/streamlit run app/asgi.py --server.address=127.0.0.1 --server.port=$(PORT)
+
+lint: dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+test: lint
+	@DVT_BROWSER=$$(scripts/ensure_browser.sh) && export DVT_BROWSER && $(BIN)/pytest
+
+bench: dev
+	@$(BIN)/python scripts/bench.py
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache *.egg-info
+	find dvt_core app tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,7 @@
+"""`python -m dvt_core` is the command `dvt`."""
+
+import sys
+
+from dvt_core.cli import main
+
+sys.exit(main())

@@ -1,0 +1,230 @@
+"""The command line: words in, one answer out.
+
+This file knows the commands and their options and how mistakes end; what the commands do is in
+`dvt_core.commands`, imported only when one runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from dvt_core.errors import InputError
+
+EPILOG = "Exit code: 0, or 2 with one line on stderr when something in the call was wrong."
+CLASSIFY_NOTE = """\
+Every picture is read before the model starts: one that cannot be read ends the command with
+exit code 2 and no answers. An exit answers when its confidence reaches the threshold; the last
+exit always answers. Pictures run one at a time, so milliseconds are each picture's own."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are InputErrors, one line like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see '{self.prog} --help')")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the process's exit code.
+
+    Args:
+        argv: words after the program's name; None takes the process's own.
+
+    Returns:
+        0, 2 after a caller's mistake (one line on stderr), 130 after Ctrl-C, or 141 when the
+        reader of stdout went away.
+    """
+    try:
+        args = build_parser().parse_args(argv)
+        # Nothing but the answer may reach stdout, whatever a library prints on the way.
+        with contextlib.redirect_stdout(sys.stderr):
+            module = importlib.import_module(f"dvt_core.commands.{args.module}")
+            document, text = getattr(module, args.command)(args)
+        as_json = getattr(args, "json", False)
+        print(json.dumps(document, indent=2, allow_nan=False) if as_json else text)
+        sys.stdout.flush()
+    except InputError as error:
+        print(f"dvt: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("dvt: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit; give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and options. Every command sets `module` and `command`, its function."""
+    parser = _Parser(
+        prog="dvt",
+        description="Trains, runs and explains early-exit cascades of vision transformers.",
+        epilog=EPILOG,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_classify(commands)
+    _add_evaluate(commands)
+    _add_table_commands(commands)
+    _add_model_commands(commands)
+    _add_train(commands)
+    _add_data(commands)
+    return parser
+
+
+def _add(commands: argparse._SubParsersAction, module: str, name: str, text: str) -> _Parser:
+    parser = commands.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(module=module, command=name)
+    return parser
+
+
+def _add_model(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    parser.add_argument(
+        "--model",
+        metavar="NAME|DIR",
+        default=default,
+        required=default is None,
+        help="a bundled model or a model folder" + (f" (default: {default})" if default else ""),
+    )
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead")
+
+
+def _add_classify(commands: argparse._SubParsersAction) -> None:
+    parser = _add(commands, "classify", "classify", "say what is in pictures, stopping early")
+    parser.epilog = CLASSIFY_NOTE
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    _add_model(parser, default="cifar10")
+    rule = parser.add_mutually_exclusive_group()
+    rule.add_argument("--threshold", type=float, metavar="T", help="one threshold for all exits")
+    rule.add_argument(
+        "--thresholds",
+        type=_numbers,
+        metavar="T1,T2",
+        help="one threshold for each exit but the last",
+    )
+    rule.add_argument(
+        "--budget",
+        type=_gmacs,
+        metavar="GMACS",
+        help="the best thresholds for a mean cost per picture, solved on the calibration split",
+    )
+    parser.add_argument(
+        "--all-exits", action="store_true", help="compute and show the later exits too"
+    )
+    _add_json(parser)
+
+
+def _add_evaluate(commands: argparse._SubParsersAction) -> None:
+    parser = _add(commands, "tables", "evaluate", "run a model over a data set")
+    _add_model(parser)
+    parser.add_argument(
+        "--data", required=True, metavar="NAME|DIR", help="see 'dvt data list', or a folder"
+    )
+    parser.add_argument("--split", choices=("train", "calibration", "test"), default="test")
+    parser.add_argument("--limit", type=_count, metavar="N", help="only the first N images")
+    parser.add_argument(
+        "--out", type=Path, metavar="TABLE.parquet", help="write what every exit said, per image"
+    )
+    _add_json(parser)
+
+
+def _add_table_commands(commands: argparse._SubParsersAction) -> None:
+    sweep = _add(commands, "tables", "sweep", "show accuracy and cost over the threshold")
+    _add_model(sweep)
+    sweep.add_argument(
+        "--table",
+        type=Path,
+        metavar="TABLE",
+        help="a table that 'dvt evaluate --out' wrote (default: the model's own of the test split)",
+    )
+    _add_json(sweep)
+    solve = _add(commands, "tables", "thresholds", "find the best thresholds for a goal")
+    solve.epilog = "Solved on the calibration split; never on the test split."
+    _add_model(solve)
+    goal = solve.add_mutually_exclusive_group(required=True)
+    goal.add_argument("--budget", type=_gmacs, metavar="GMACS", help="mean GMACs per image")
+    goal.add_argument("--accuracy", type=_fraction, metavar="A", help="wanted accuracy, 0 to 1")
+    _add_json(solve)
+
+
+def _add_model_commands(commands: argparse._SubParsersAction) -> None:
+    macs = _add(commands, "models", "macs", "say what every stage and exit costs")
+    _add_model(macs)
+    _add_json(macs)
+    _add(commands, "models", "models", "list the bundled models")
+
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
+    parser = _add(commands, "training", "train", "train a cascade from a recipe")
+    parser.add_argument("recipe", type=Path, metavar="RECIPE")
+    parser.add_argument("--data", metavar="DIR", type=Path, help="where the data set lies")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help="default: runs/ and the recipe's name"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+
+
+def _add_data(commands: argparse._SubParsersAction) -> None:
+    parser = _add(commands, "data", "data", "list data sets, or fetch one from the hub")
+    actions = parser.add_subparsers(metavar="list|fetch", required=True)
+    _add(actions, "data", "list", "list the data sets known by name").set_defaults(
+        command="list_datasets"
+    )
+    fetch = _add(actions, "data", "fetch", "fetch a data set from the hub")
+    fetch.add_argument("name", metavar="NAME")
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a list of numbers with commas, like 0.8,0.7"
+        ) from None
+
+
+def _gmacs(text: str) -> float:
+    """GMACs in the text -> MACs, as everything behind the command line counts."""
+    value = _number(text)
+    if not 0 < value < 1e9:  # false for NaN
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected GMACs per image, above 0")
+    return value * 1e9
+
+
+def _fraction(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a fraction from 0 to 1, like 0.9")
+    return value
+
+
+def _number(text: str) -> float:
+    """The number in the text, NaN when there is none: both are out of every range."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number above 0")
+    return int(text)

@@ -1,0 +1,186 @@
+"""What a cascade is made of, as plain numbers.
+
+No torch is imported here, so names and sizes can be listed instantly. A configuration is frozen,
+checks itself, and travels through JSON (`DVTConfig.to_dict` / `from_dict`) in a model folder.
+
+References:
+    Wang et al., "Not All Images are Worth 16x16 Words", NeurIPS 2021, arXiv 2105.15075
+    (section 3 for the cascade, 3.2 for the two reuse mechanisms).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+
+from dvt_core.errors import InputError
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class PatchTokenizerConfig:
+    """One convolution with kernel = stride = `patch_size`, as in ViT and DeiT.
+
+    The official 10x10 grid at 224 px is `patch_size=23, padding=3`: (224 + 6 - 23) // 23 + 1.
+    """
+
+    kind: ClassVar[str] = "patch"
+    patch_size: int
+    padding: int = 0
+
+    def grid_size(self, img_size: int) -> int:
+        """Tokens per side for a square image of `img_size` pixels."""
+        return (img_size + 2 * self.padding - self.patch_size) // self.patch_size + 1
+
+
+@dataclass(frozen=True)
+class ConvLevelConfig:
+    """One resolution of the convolutional stem: `size` x `size` cells of `channels` channels.
+
+    A level is a strided 3x3 convolution to `channels` followed by `depth` residual pairs of 3x3
+    convolutions. `stride` divides the side of the level before it; a `size` that the stride does
+    not give is reached by average pooling first.
+    """
+
+    size: int
+    channels: int
+    depth: int = 0
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class ConvTokenizerConfig:
+    """A small convolutional stem for small images; the last level's size is the token grid."""
+
+    kind: ClassVar[str] = "conv"
+    levels: tuple[ConvLevelConfig, ...]
+
+    def __post_init__(self) -> None:
+        if not self.levels:
+            raise InputError("a conv tokenizer got no levels, it needs at least one")
+
+    def grid_size(self, img_size: int) -> int:
+        """Tokens per side: the size of the last level, whatever the image size."""
+        return self.levels[-1].size
+
+
+TokenizerConfig = PatchTokenizerConfig | ConvTokenizerConfig
+TOKENIZERS: dict[str, type[Any]] = {
+    t.kind: t for t in (PatchTokenizerConfig, ConvTokenizerConfig)
+}
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One transformer of the cascade. Names are timm's."""
+
+    tokenizer: TokenizerConfig
+    grid_size: int
+    embed_dim: int
+    depth: int
+    num_heads: int
+    mlp_ratio: float = 4.0
+    qkv_bias: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("grid_size", "embed_dim", "depth", "num_heads"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}, it must be at least 1")
+        if self.embed_dim % self.num_heads:
+            raise InputError(
+                f"embed_dim {self.embed_dim} is not a multiple of num_heads {self.num_heads}"
+            )
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of one image, class token included."""
+        return self.grid_size**2 + 1
+
+
+@dataclass(frozen=True)
+class DVTConfig:
+    """A whole cascade: stages from coarse to fine, and what they hand on.
+
+    `context_hidden` and `context_dim` are the 128 and 48 of the feature reuse MLP (paper 3.2;
+    official code); `relation_hidden_ratio` is the 3 in heads*depth -> 3*heads*depth.
+    """
+
+    stages: tuple[StageConfig, ...]
+    num_classes: int = 1000
+    img_size: int = 224
+    in_chans: int = 3
+    feature_reuse: bool = True
+    relation_reuse: bool = True
+    context_hidden: int = 128
+    context_dim: int = 48
+    relation_hidden_ratio: int = 3
+    norm_eps: float = 1e-6
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    crop_pct: float = 1.0
+    interpolation: str = "bicubic"
+    name: str = field(default="custom", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise InputError("a cascade got no stages, it needs at least one")
+        for i, stage in enumerate(self.stages):
+            got = stage.tokenizer.grid_size(self.img_size)
+            if got != stage.grid_size:
+                raise InputError(
+                    f"stage {i + 1}: the {stage.tokenizer.kind} tokenizer gives a "
+                    f"{got}x{got} grid at {self.img_size} px, but grid_size is {stage.grid_size}"
+                )
+
+    @property
+    def num_exits(self) -> int:
+        """One exit per stage."""
+        return len(self.stages)
+
+    @property
+    def grid_sizes(self) -> tuple[int, ...]:
+        """Tokens per side of every stage."""
+        return tuple(stage.grid_size for stage in self.stages)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `from_dict` reads it back."""
+        out = asdict(self)
+        for stage, raw in zip(self.stages, out["stages"], strict=True):
+            raw["tokenizer"] = {"kind": stage.tokenizer.kind, **raw["tokenizer"]}
+        return out
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> DVTConfig:
+        """Reads what `to_dict` wrote.
+
+        Raises:
+            InputError: unknown, missing or ill-typed fields, named.
+        """
+        try:
+            stages = tuple(_stage_from_dict(stage) for stage in raw["stages"])
+            rest = {k: _frozen(v) for k, v in raw.items() if k != "stages"}
+            config = cls(stages=stages, **rest)
+        except InputError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise InputError(f"the model configuration does not fit: {error}") from error
+        if not math.isclose(len(config.mean), config.in_chans):
+            raise InputError(f"mean has {len(config.mean)} values for {config.in_chans} channels")
+        return config
+
+
+def _stage_from_dict(raw: dict[str, Any]) -> StageConfig:
+    fields = dict(raw)
+    tokenizer = dict(fields.pop("tokenizer"))
+    kind = tokenizer.pop("kind")
+    if kind not in TOKENIZERS:
+        raise InputError(f"unknown tokenizer {kind!r}, known are {', '.join(sorted(TOKENIZERS))}")
+    if kind == ConvTokenizerConfig.kind:
+        tokenizer["levels"] = tuple(ConvLevelConfig(**level) for level in tokenizer["levels"])
+    return StageConfig(tokenizer=TOKENIZERS[kind](**tokenizer), **fields)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,103 @@
+"""A model run once over a split: every exit on every image, as an `ExitTable`.
+
+Under `accelerate launch` the batches are shared among the processes and every process returns
+the whole table. Batches are cut at the same places whatever the number of processes, so the
+table is the same.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+
+from dvt_core.data import ImageSplit
+from dvt_core.errors import InputError
+from dvt_core.exit_table import ExitTable
+from dvt_core.model import DynamicViT
+from dvt_core.table_file import TableInfo
+
+
+def evaluate(
+    model: DynamicViT,
+    split: ImageSplit,
+    *,
+    batch_size: int = 250,
+    progress: Callable[[int, int], None] | None = None,
+) -> ExitTable:
+    """Runs all exits over all images of a split, on the model's device.
+
+    Args:
+        model: in eval mode.
+        split: its classes must be the model's, in the same order.
+        batch_size: images per forward pass.
+        progress: called as progress(images done, images in all) by each process for its part.
+
+    Raises:
+        InputError: the split has other classes than the model, or no images.
+    """
+    _check_classes(model, split)
+    state = PartialState()
+    starts = np.arange(0, len(split), batch_size)
+    mine = np.array_split(starts, state.num_processes)[state.process_index]
+    parts = []
+    done = 0
+    for start in mine:
+        part = split.subset(np.arange(start, min(start + batch_size, len(split))))
+        parts.append(_evaluate_batch(model, part))
+        done += len(part)
+        if progress is not None:
+            progress(done, len(split))
+    if state.num_processes > 1:
+        parts = gather_object(parts)
+    return ExitTable.concat(parts)
+
+
+@torch.inference_mode()
+def _evaluate_batch(model: DynamicViT, part: ImageSplit) -> ExitTable:
+    device = next(model.parameters()).device
+    images = torch.from_numpy(part.arrays(model.preprocess)).to(device)
+    logits = model(model.preprocess.normalize(images))
+    probs = torch.stack(logits, dim=1).float().softmax(dim=2)  # (B, E, C)
+    info = TableInfo(
+        model=model.name,
+        weights_sha256=model.weights_sha256,
+        data=part.name,
+        split=part.split,
+        num_classes=model.num_classes,
+        exit_macs=model.exit_macs,
+        device=device_name(device),
+        made_by=_program(),
+    )
+    return ExitTable.from_probs(probs.cpu().numpy(), part.labels, part.indices, info)
+
+
+def device_name(device: torch.device) -> str:
+    """The device in words, for a table's and a benchmark's heading."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU ({platform.machine()}, {torch.get_num_threads()} threads)"
+
+
+def _check_classes(model: DynamicViT, split: ImageSplit) -> None:
+    if not len(split):
+        raise InputError(f"the {split.split} split of {split.name} has no images")
+    same_words = not model.class_names or tuple(split.class_names) == model.class_names
+    if len(split.class_names) != model.num_classes or not same_words:
+        raise InputError(
+            f"{split.name} has {len(split.class_names)} classes ({', '.join(split.class_names[:3])}"
+            f", ...), but the model knows {model.num_classes} "
+            f"({', '.join(model.class_names[:3])}, ...); they must be the same, in the same order"
+        )
+
+
+def _program() -> str:
+    try:
+        return f"dynamic-vit-explorer {version('dynamic-vit-explorer')}"
+    except PackageNotFoundError:
+        return "dynamic-vit-explorer"

@@ -1,0 +1,265 @@
+"""From a file of unknown origin to the picture a model sees.
+
+`open_image` is the one gate for foreign bytes: the kind of file is read from its first bytes
+against an allow-list and its size is checked before anything is decoded. `Preprocess` is the
+resize, crop and normalisation of one model.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from dvt_core.config import IMAGENET_MEAN, IMAGENET_STD, DVTConfig
+from dvt_core.errors import InputError
+
+MAX_BYTES = 20_000_000
+MAX_PIXELS = 40_000_000  # what a decoder may produce
+MAX_JPEG_PIXELS = 200_000_000  # a baseline JPEG that is decoded at 1/8 to 1/2 of its sides
+KEPT_LONG_SIDE, KEPT_SHORT_SIDE = 1024, 512  # larger pictures are reduced to one of the two
+MAX_ASPECT = 8  # beyond it, the ends of a strip are cut off before it is enlarged
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+
+_KINDS = (
+    ("JPEG", JpegImageFile, (b"\xff\xd8\xff",)),
+    ("PNG", PngImageFile, (b"\x89PNG\r\n\x1a\n",)),
+    ("WebP", WebPImageFile, (b"RIFF",)),
+    ("GIF", GifImageFile, (b"GIF87a", b"GIF89a")),
+    ("BMP", BmpImageFile, (b"BM",)),
+    ("TIFF", TiffImageFile, (b"II*\0", b"MM\0*")),
+)
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+_DECODE_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    TypeError,
+    IndexError,
+    KeyError,
+    EOFError,
+    OverflowError,
+    ZeroDivisionError,
+    struct.error,
+    Image.DecompressionBombError,
+    Warning,  # raised where warnings are errors
+)
+
+
+def open_image(source: Path | str | bytes) -> Image.Image:
+    """The picture in a file or in bytes as 8-bit RGB, upright, detached from the file.
+
+    Accepts JPEG, PNG, WebP, GIF, BMP and TIFF in any colour mode: transparency is laid over
+    white, 16-bit and float values are scaled to 0..255, animations and multi-page files give
+    their first frame, the EXIF orientation is applied. Pictures whose longer side exceeds 1024
+    and whose shorter side exceeds 512 pixels are reduced to one of the two. Colour profiles are
+    not applied. Safe to call from several threads.
+
+    Raises:
+        InputError: not a readable picture of these kinds, or too large.
+    """
+    if isinstance(source, bytes):
+        return _decode(source, "the image")
+    return _decode(_read_file(Path(source)), str(source))
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder, expected an image file")
+        if not path.exists():
+            raise InputError(f"{path} does not exist, expected an image file")
+        if not path.is_file():
+            raise InputError(f"{path} is not a regular file, expected an image file")
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} cannot be read: {error}") from error
+
+
+def _decode(data: bytes, name: str) -> Image.Image:
+    if not data:
+        raise InputError(f"{name} is empty, expected a picture")
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{name} is larger than {MAX_BYTES // 10**6} MB, choose a smaller file")
+    kind, plugin = _sniff(data, name)
+    try:
+        image = plugin(io.BytesIO(data))
+        _check_size(image, name)
+        if image.format == "JPEG":
+            image.draft("RGB", (KEPT_LONG_SIDE, KEPT_LONG_SIDE))
+        image.load()
+        return _reduce(_to_rgb(_upright(image), name))
+    except InputError:
+        raise
+    except _DECODE_ERRORS as error:
+        raise InputError(
+            f"{name} cannot be decoded: the {kind} data is damaged or incomplete ({error})"
+        ) from error
+
+
+def _sniff(data: bytes, name: str) -> tuple[str, type]:
+    for kind, plugin, signatures in _KINDS:
+        if data.startswith(signatures) and (kind != "WebP" or data[8:12] == b"WEBP"):
+            return kind, plugin
+    kinds = ", ".join(kind for kind, _, _ in _KINDS)
+    raise InputError(f"{name} is not a picture of a known kind, expected one of {kinds}")
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    """Refuses before decoding what would take too much memory to decode.
+
+    A baseline JPEG can be decoded at an eighth of its sides; a progressive one cannot without
+    holding all its coefficients.
+    """
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise InputError(f"{name} has {width} x {height} pixels, expected at least 1 x 1")
+    reducible = image.format == "JPEG" and "progressive" not in image.info
+    limit = MAX_JPEG_PIXELS if reducible and min(image.size) >= 2048 else MAX_PIXELS
+    if width * height > limit:
+        raise InputError(
+            f"{name} has {width} x {height} pixels, more than the limit of "
+            f"{limit // 10**6} megapixels; scale it down first"
+        )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except _DECODE_ERRORS:  # damaged EXIF data in a picture that is otherwise fine
+        return image
+
+
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        image = Image.fromarray(_to_uint8(np.asarray(image), image.mode, name))
+    elif image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.new("RGBA", layer.size, "white")
+        image.alpha_composite(layer)
+    return image.convert("RGB")
+
+
+def _to_uint8(values: np.ndarray, mode: str, name: str) -> np.ndarray:
+    """Greyscale numbers of a wide type scaled to 0..255.
+
+    Only 16-bit files say what white is (65535). For 32-bit integers and floats the smallest of
+    the usual scales (1 for floats, 255, 65535) that holds all values is taken, else their range.
+    """
+    low, high = float(values.min()), float(values.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise InputError(f"{name} has pixels that are not finite numbers")
+    if mode.startswith("I;16"):
+        low, high = 0.0, 65535.0
+    elif low >= 0 and high <= 65535:
+        whites = (1.0, 255.0, 65535.0) if mode == "F" else (255.0, 65535.0)
+        low, high = 0.0, next(white for white in whites if high <= white)
+    return np.rint((values - np.float32(low)) * np.float32(255 / (high - low))).astype(np.uint8)
+
+
+def _reduce(image: Image.Image) -> Image.Image:
+    scale = max(KEPT_LONG_SIDE / max(image.size), KEPT_SHORT_SIDE / min(image.size))
+    if scale >= 1:
+        return image
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How a picture becomes a model's input.
+
+    The shorter side is resized (antialiased, Pillow) to `img_size / crop_pct`, rounded down as
+    in timm, and the central `img_size` x `img_size` pixels are kept. With `crop_pct=1`, a
+    picture of exactly that size passes unchanged.
+    """
+
+    img_size: int
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    crop_pct: float = 1.0
+    interpolation: str = "bicubic"
+
+    def __post_init__(self) -> None:
+        """Refuses settings that fit no picture."""
+        if self.img_size < 1:
+            raise InputError(f"img_size is {self.img_size}, it must be at least 1")
+        if not 0 < self.crop_pct <= 1:
+            raise InputError(f"crop_pct is {self.crop_pct}, expected above 0 and at most 1")
+        if self.interpolation not in _FILTERS:
+            raise InputError(
+                f"unknown interpolation {self.interpolation!r}, known are {', '.join(_FILTERS)}"
+            )
+
+    @classmethod
+    def from_config(cls, config: DVTConfig) -> Preprocess:
+        """The preprocessing that belongs to a model."""
+        return cls(
+            img_size=config.img_size,
+            mean=config.mean,
+            std=config.std,
+            crop_pct=config.crop_pct,
+            interpolation=config.interpolation,
+        )
+
+    def view(self, image: Image.Image) -> Image.Image:
+        """What the model sees: 8-bit RGB, `img_size` x `img_size`."""
+        image = _cut_ends(image if image.mode == "RGB" else image.convert("RGB"))
+        width, height = image.size
+        short = math.floor(self.img_size / self.crop_pct)
+        scale = short / min(width, height)
+        if scale != 1:
+            size = (max(short, int(width * scale)), max(short, int(height * scale)))
+            image = image.resize(size, _FILTERS[self.interpolation])
+        left = round((image.width - self.img_size) / 2)
+        top = round((image.height - self.img_size) / 2)
+        return image.crop((left, top, left + self.img_size, top + self.img_size))
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        """The model's input for one picture: (3, img_size, img_size) float32, normalised."""
+        pixels = torch.from_numpy(np.array(self.view(image)))  # (H, W, 3)
+        return self.normalize(pixels.permute(2, 0, 1))
+
+    def normalize(self, images: torch.Tensor) -> torch.Tensor:
+        """(..., 3, H, W) uint8 in 0..255 to float32 with `mean` and `std`, on the same device."""
+        mean, std = self._scale(images.device)
+        return (images.float() / 255 - mean) / std
+
+    def denormalize(self, images: torch.Tensor) -> torch.Tensor:
+        """(..., 3, H, W) normalised to uint8 in 0..255: undoes `normalize`."""
+        mean, std = self._scale(images.device)
+        return ((images.float() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+
+    def _scale(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        mean = torch.tensor(self.mean, device=device).view(-1, 1, 1)
+        return mean, torch.tensor(self.std, device=device).view(-1, 1, 1)
+
+
+def _cut_ends(image: Image.Image) -> Image.Image:
+    """The middle of a very long strip: enlarging all of it could take gigabytes."""
+    width, height = image.size
+    keep = MAX_ASPECT * min(width, height)
+    if max(width, height) <= keep:
+        return image
+    left, top = max(0, (width - keep) // 2), max(0, (height - keep) // 2)
+    return image.crop((left, top, left + min(width, keep), top + min(height, keep)))

@@ -1,0 +1,86 @@
+"""The cascade: stages from coarse to fine, each fed by the one before.
+
+The model never decides. `forward` computes every exit (for training and for tables);
+`dvt_core.inference.classify` has the same loop with the exit rule in it.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dvt_core.config import DVTConfig
+from dvt_core.errors import InputError
+from dvt_core.images import Preprocess
+from dvt_core.macs import exit_macs, stage_macs
+from dvt_core.model.stage import Stage, StageOutput
+
+
+class DynamicViT(nn.Module):
+    """A cascade of vision transformers over one image with more and more tokens.
+
+    Attributes:
+        config: the sizes it was built from.
+        class_names: num_classes words, or empty when unknown.
+        preprocess: PIL image -> normalised (in_chans, S, S) tensor.
+        name, weights_sha256: of the model folder it was loaded from; exit tables carry both.
+    """
+
+    def __init__(
+        self,
+        config: DVTConfig,
+        *,
+        class_names: tuple[str, ...] = (),
+        drop_path_rate: float = 0.0,
+    ) -> None:
+        """Builds the stages; `drop_path_rate` rises linearly over the blocks of each stage."""
+        super().__init__()
+        if class_names and len(class_names) != config.num_classes:
+            raise InputError(
+                f"got {len(class_names)} class names for {config.num_classes} classes"
+            )
+        self.config = config
+        self.class_names = class_names
+        self.name, self.weights_sha256 = config.name, ""
+        self.preprocess = Preprocess.from_config(config)
+        self.stages = nn.ModuleList(
+            Stage(config, index, drop_path_rate) for index in range(config.num_exits)
+        )
+
+    @property
+    def num_exits(self) -> int:
+        """One exit per stage."""
+        return self.config.num_exits
+
+    @property
+    def num_classes(self) -> int:
+        """Size of each exit's logits."""
+        return self.config.num_classes
+
+    @property
+    def stage_macs(self) -> tuple[int, ...]:
+        """Multiply-accumulates of each stage alone, reuse modules included."""
+        return stage_macs(self.config)
+
+    @property
+    def exit_macs(self) -> tuple[int, ...]:
+        """Multiply-accumulates up to and including each exit."""
+        return exit_macs(self.config)
+
+    def check_images(self, images: Tensor) -> None:
+        """Raises InputError unless images are a (B, in_chans, S, S) batch of this model's size."""
+        size = (self.config.in_chans, self.config.img_size, self.config.img_size)
+        if images.ndim != 4 or tuple(images.shape[1:]) != size:
+            raise InputError(
+                f"images have shape {tuple(images.shape)}, this model takes (B, {size[0]}, "
+                f"{size[1]}, {size[2]}); model.preprocess makes it from a picture"
+            )
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Normalised images (B, in_chans, S, S) -> logits (B, num_classes) of every exit."""
+        self.check_images(images)
+        previous: StageOutput | None = None
+        logits = []
+        for stage in self.stages:
+            previous = stage(images, previous)
+            logits.append(previous.logits)
+        return tuple(logits)

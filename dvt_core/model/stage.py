@@ -1,0 +1,133 @@
+"""One stage: picture -> tokens of one grid -> blocks -> logits, plus what it hands on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dvt_core.config import DVTConfig, StageConfig
+from dvt_core.model.layers import ReuseBlock
+from dvt_core.model.reuse import FeatureReuse, RelationReuse
+from dvt_core.model.tokenizers import build_tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class StageOutput:
+    """What a stage says and hands on, for a batch of B images.
+
+    Attributes:
+        logits: (B, num_classes).
+        features: (B, N, C) tokens after the last block, before the final norm.
+        relations: (B, depth*heads, N, N) attention logits of all blocks, block-major, reused
+            part included (so they accumulate from stage to stage); None when nobody needs them.
+        reused: same shape, the part that was added; None where nothing was.
+    """
+
+    logits: Tensor
+    features: Tensor
+    relations: Tensor | None = None
+    reused: Tensor | None = None
+
+    def select(self, index: Tensor) -> StageOutput:
+        """The same for a part of the batch: `index` is (B,) bool or (b,) int64."""
+        parts = (self.logits, self.features, self.relations, self.reused)
+        return StageOutput(*(None if t is None else t[index] for t in parts))  # type: ignore[arg-type]
+
+
+class Stage(nn.Module):
+    """A transformer with its own tokenizer, class token, positions, blocks and head."""
+
+    def __init__(self, config: DVTConfig, index: int, drop_path_rate: float = 0.0) -> None:
+        """Builds stage `index` of `config`; reuse modules exist only where they are used."""
+        super().__init__()
+        stage = config.stages[index]
+        previous = config.stages[index - 1] if index else None
+        self.hands_on_relations = config.relation_reuse and index + 1 < config.num_exits
+        self.num_heads = stage.num_heads
+        self.tokenizer = build_tokenizer(stage.tokenizer, config.in_chans, stage.embed_dim)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, stage.embed_dim))
+        self.pos_embed = nn.Parameter(torch.zeros(1, stage.num_tokens, stage.embed_dim))
+        self.relation_reuse = _relation_reuse(config, previous, stage)
+        self.blocks = nn.ModuleList(
+            ReuseBlock(
+                stage.embed_dim,
+                stage.num_heads,
+                mlp_ratio=stage.mlp_ratio,
+                qkv_bias=stage.qkv_bias,
+                drop_path=drop_path_rate * i / max(stage.depth - 1, 1),
+                norm_eps=config.norm_eps,
+                feature_reuse=_feature_reuse(config, previous, stage),
+            )
+            for i in range(stage.depth)
+        )
+        self.norm = nn.LayerNorm(stage.embed_dim, eps=config.norm_eps)
+        self.head = nn.Linear(stage.embed_dim, config.num_classes)
+        self.apply(_init_linear)
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+
+    def forward(
+        self, images: Tensor, previous: StageOutput | None = None, keep_relations: bool = False
+    ) -> StageOutput:
+        """images (B, in_chans, S, S) and the stage before -> StageOutput.
+
+        `keep_relations` asks for the relations (and the reused part) even where no later stage
+        needs them.
+        """
+        x = self.tokenizer(images)
+        x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), dim=1) + self.pos_embed
+        features = None if previous is None else previous.features
+        reused = None
+        if self.relation_reuse is not None:
+            assert previous is not None and previous.relations is not None
+            reused = self.relation_reuse(previous.relations)  # (B, depth*heads, N, N)
+        keep = keep_relations or self.hands_on_relations
+        biases = [None] * len(self.blocks) if reused is None else reused.split(self.num_heads, 1)
+        relations = []
+        for block, bias in zip(self.blocks, biases, strict=True):
+            x, relation = block(x, features, bias, keep)
+            relations.append(relation)
+        return StageOutput(
+            logits=self.head(self.norm(x[:, :1])[:, 0]),
+            features=x,
+            relations=torch.cat(relations, dim=1) if keep else None,
+            reused=reused if keep_relations else None,
+        )
+
+
+def _feature_reuse(
+    config: DVTConfig, previous: StageConfig | None, stage: StageConfig
+) -> FeatureReuse | None:
+    if previous is None or not config.feature_reuse:
+        return None
+    return FeatureReuse(
+        previous.embed_dim,
+        config.context_hidden,
+        config.context_dim,
+        (previous.grid_size, stage.grid_size),
+        config.norm_eps,
+    )
+
+
+def _relation_reuse(
+    config: DVTConfig, previous: StageConfig | None, stage: StageConfig
+) -> RelationReuse | None:
+    if previous is None or not config.relation_reuse:
+        return None
+    in_maps = previous.depth * previous.num_heads
+    return RelationReuse(
+        in_maps,
+        config.relation_hidden_ratio * in_maps,
+        stage.depth * stage.num_heads,
+        (previous.grid_size, stage.grid_size),
+    )
+
+
+def _init_linear(module: nn.Module) -> None:
+    """ViT's initialisation; convolutions keep torch's own, as in the official code."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

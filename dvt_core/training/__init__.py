@@ -1,0 +1,1 @@
+"""Training: a recipe, its augmentation, the loop, and the model folder it leaves behind."""

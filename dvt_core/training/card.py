@@ -1,0 +1,137 @@
+"""The model card: every number comes from the folder's tables, none is typed in."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from dvt_core.bundle import THRESHOLDS, Bundle, write_atomically
+from dvt_core.exit_table import ExitTable
+from dvt_core.macs import stage_macs
+from dvt_core.solver import pareto_front
+from dvt_core.thresholds import OperatingPoint, replay
+
+CARD = "README.md"
+_LOSSES = (0.0, 0.005, 0.01, 0.02, 0.05)  # accuracy given up against always going to the end
+
+_TEMPLATE = """\
+# {title}
+
+`{name}`: a {exits}-exit dynamic vision transformer (DVT, arXiv 2105.15075) with {grids} tokens
+for {size} px images of {classes} classes. Generated from the tables in this folder; do not edit.
+
+## Measured
+
+On **{data}**, {test_split} split, n = {n_test}, {device}. 1 MAC = 2 FLOPs; papers call GMACs "GFLOPs".
+"±" is one standard error of a share of n images; one training run, so it does not include the
+spread over seeds.
+
+| exit | tokens | MMACs of the stage | MMACs up to here | accuracy, test | accuracy, calibration |
+|---|---|---|---|---|---|
+{exit_rows}
+
+All {exits} stages have {parameters:,} parameters; the file is {megabytes:.1f} MB (float32).
+
+## Early exit
+
+Thresholds solved on calibration (n = {n_calibration}, never trained on), shown on test (n = {n_test}).
+"Always full" is the last exit for every image.
+
+| chosen on calibration | thresholds | accuracy, test | MMACs per image | less than full | share of exits |
+|---|---|---|---|---|---|
+{solved_rows}
+{shared_row}
+
+`{thresholds_file}` holds {points} such points, from the cheapest to the most accurate.
+
+## Training
+
+{training}
+
+Pictures are resized to {size} px (shorter side) and cropped in the middle. The model knows {classes}
+classes: {class_names}. Anything else is given one of these words.
+
+Training data: {data} (no open licence; none of its images are in this repository). The weights
+and tables are released under the project's licence (Apache-2.0).
+"""
+
+
+def write_card(bundle: Bundle) -> None:
+    """Writes README.md of a model folder from its stored tables and thresholds."""
+    test, calibration = bundle.table("test"), bundle.table("calibration")
+    front = pareto_front(calibration)
+    full = calibration.exit_accuracy[-1]
+    best = max(point.accuracy for point in front.points)
+    solved = [
+        (f"at most {100 * loss:g} points below full", front.at_accuracy(min(full - loss, best)))
+        for loss in _LOSSES
+    ]
+    weights = bundle.path / "model.safetensors"
+    text = _TEMPLATE.format(
+        title=bundle.title,
+        name=bundle.name,
+        exits=bundle.config.num_exits,
+        grids=", ".join(f"{g}x{g}" for g in bundle.config.grid_sizes),
+        size=bundle.config.img_size,
+        classes=len(bundle.class_names),
+        class_names=", ".join(bundle.class_names),
+        data=bundle.info["data"],
+        device=test.info.device,
+        test_split=test.info.split,
+        n_test=f"{test.n:,}",
+        n_calibration=f"{calibration.n:,}",
+        exit_rows=_exit_rows(bundle, test, calibration),
+        parameters=sum(p.numel() for p in bundle.load_model().parameters()),
+        megabytes=weights.stat().st_size / 1e6,
+        solved_rows="\n".join(_point_row(w, p, test) for w, p in solved),
+        shared_row=_point_row(
+            f"default: one threshold for all, {bundle.default_threshold:g}",
+            replay(calibration, bundle.default_threshold),
+            test,
+        ),
+        thresholds_file=THRESHOLDS,
+        points=len(bundle.solved),
+        training=_training(bundle),
+    )
+    write_atomically(Path(bundle.path) / CARD, text.encode())
+
+
+def _exit_rows(bundle: Bundle, test: ExitTable, calibration: ExitTable) -> str:
+    rows = []
+    for i, (grid, macs) in enumerate(
+        zip(bundle.config.grid_sizes, stage_macs(bundle.config), strict=True)
+    ):
+        shares = [_share(table.exit_accuracy[i], table.n) for table in (test, calibration)]
+        rows.append(
+            f"| {i + 1} | {grid}x{grid} | {macs / 1e6:.1f} | "
+            f"{test.info.exit_macs[i] / 1e6:.1f} | {shares[0]} | {shares[1]} |"
+        )
+    return "\n".join(rows)
+
+
+def _point_row(words: str, point: OperatingPoint, test: ExitTable) -> str:
+    shown = replay(test, point.thresholds)
+    thresholds = ", ".join("never" if t > 1 else f"{t:.3f}" for t in point.thresholds)
+    shares = ", ".join(f"{100 * share:.0f} %" for share in shown.exit_shares)
+    less = test.info.exit_macs[-1] / shown.macs
+    return (
+        f"| {words} | {thresholds} | {_share(shown.accuracy, test.n)} | "
+        f"{shown.macs / 1e6:.1f} | {less:.1f}x | {shares} |"
+    )
+
+
+def _share(share: float, n: int) -> str:
+    return f"{100 * share:.1f} ± {100 * math.sqrt(share * (1 - share) / n):.1f} %"
+
+
+def _training(bundle: Bundle) -> str:
+    notes = bundle.info.get("training") or {}
+    if not notes:
+        return "Not recorded."
+    return (
+        f"{notes['images']:,} images, {notes['epochs']} epochs in {notes['minutes']} minutes on "
+        f"{notes['device']} ({notes['processes']} process, precision "
+        f"{'float32' if notes['precision'] == 'no' else notes['precision']}, torch "
+        f"{notes['torch']}). Recipe: `recipe.toml`; log: `training.csv`; curves: `curves.png`.\n"
+        f"Again: `python -m dvt_core train {bundle.path.name}/recipe.toml --out DIR`."
+    )

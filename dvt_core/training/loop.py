@@ -1,0 +1,306 @@
+"""The training loop: joint loss over all exits, resumable at any step with the same result.
+
+Everything random is drawn from (seed, step), never from what happened before, so a run that was
+interrupted anywhere ends in the same weights. `accelerate` spreads it over processes and
+machines: `accelerate launch -m dvt_core train RECIPE`.
+
+References:
+    paper, section 3.1 (sum of the exits' losses, weight 1 each) and appendix-free recipe notes.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import pickle
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from accelerate.utils import send_to_device
+from timm.optim import param_groups_weight_decay
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from dvt_core.data import ImageSplit, load_split
+from dvt_core.errors import InputError
+from dvt_core.evaluate import device_name
+from dvt_core.model import DynamicViT, build_model
+from dvt_core.training.augment import augment
+from dvt_core.training.plots import plot_log
+from dvt_core.training.publish import publish
+from dvt_core.training.recipe import Recipe, load_recipe
+
+CHECKPOINT = "checkpoint.pt"
+LOG, CURVES = "training.csv", "curves.png"
+
+
+@dataclass
+class RunState:
+    """What training changes; all of it goes into the checkpoint.
+
+    Attributes:
+        model: the cascade itself, not a distributed wrapper.
+        ema: its averaged weights.
+        step: steps done.
+        seconds: wall time spent on them.
+        loss_sums: (num_exits,) losses of the epoch so far, added up.
+        rows: the log, one row per finished epoch.
+    """
+
+    model: DynamicViT
+    ema: ModelEmaV3
+    optimizer: torch.optim.Optimizer
+    loss_sums: Tensor
+    step: int = 0
+    seconds: float = 0.0
+    rows: list[dict[str, float]] = field(default_factory=list)
+
+    def save(self, path: Path, recipe: Recipe) -> None:
+        """Writes a checkpoint beside the old one, then replaces it."""
+        raw = {
+            "model": self.model.state_dict(),
+            "ema": self.ema.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "loss_sums": self.loss_sums,
+            "step": self.step,
+            "seconds": self.seconds,
+            "rows": self.rows,
+            "recipe": recipe.to_dict(),
+        }
+        partial = path.with_suffix(".partial")
+        torch.save(raw, partial)
+        os.replace(partial, path)
+
+    def load(self, path: Path, recipe: Recipe) -> None:
+        """Continues from a checkpoint of the same recipe.
+
+        Raises:
+            InputError: it is damaged or belongs to another recipe.
+        """
+        try:
+            raw: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            same = raw["recipe"] == recipe.to_dict()
+        except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+            raise InputError(f"the checkpoint {path} is damaged; delete it to start anew") from error
+        if not same:
+            raise InputError(
+                f"{path} was made with another recipe; choose another --out or drop --resume"
+            )
+        self.model.load_state_dict(raw["model"])
+        self.ema.module.load_state_dict(raw["ema"])
+        self.optimizer.load_state_dict(raw["optimizer"])
+        self.loss_sums, self.rows = raw["loss_sums"], raw["rows"]
+        self.step, self.seconds = raw["step"], raw["seconds"]
+
+
+class TrainingData:
+    """A split held as uint8, and the batches it gives at a step."""
+
+    def __init__(self, split: ImageSplit, model: DynamicViT, recipe: Recipe) -> None:
+        """Decodes the whole split once."""
+        self.images = torch.from_numpy(split.arrays(model.preprocess))
+        self.labels = torch.from_numpy(split.labels)
+        self.recipe = recipe
+        self.steps_per_epoch = len(self.labels) // recipe.batch_size
+        if not self.steps_per_epoch:
+            raise InputError(
+                f"{len(self.labels)} training images are fewer than batch_size {recipe.batch_size}"
+            )
+        self._epoch, self._order = -1, torch.empty(0)
+
+    def batch(self, step: int, rank: int, world: int) -> tuple[Tensor, Tensor]:
+        """This process's augmented uint8 images and labels at `step`; depends on nothing else."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed(self.recipe.seed * 100_003 + epoch)
+            self._epoch, self._order = epoch, torch.randperm(len(self.labels), generator=generator)
+        size = self.recipe.batch_size // world
+        start = place * self.recipe.batch_size + rank * size
+        index = self._order[start : start + size].to(self.images.device)
+        seed = (self.recipe.seed * 1_000_003 + step) * world + rank
+        generator = torch.Generator().manual_seed(seed)
+        return augment(self.images[index], self.recipe.augment, generator), self.labels[index]
+
+    def to(self, device: torch.device) -> None:
+        """Moves the whole split onto the device: it is uint8 and small."""
+        self.images, self.labels = send_to_device((self.images, self.labels), device)
+
+
+def train(
+    recipe_path: Path, *, data_dir: Path | None = None, out_dir: Path, resume: bool = False
+) -> Path:
+    """Trains a recipe and leaves the averaged weights, a log and curves in `out_dir`.
+
+    Raises:
+        InputError: a recipe, data set or checkpoint that does not fit, or an `out_dir` that
+            already holds a run and `resume` is off.
+    """
+    recipe = load_recipe(recipe_path)
+    accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
+    checkpoint = out_dir / CHECKPOINT
+    if checkpoint.exists() and not resume:
+        raise InputError(f"{out_dir} already holds a run; add --resume or choose another --out")
+    out_dir.mkdir(parents=True, exist_ok=True)
+    if accelerator.is_main_process:
+        (out_dir / "recipe.toml").write_bytes(Path(recipe_path).read_bytes())
+
+    split = load_split(recipe.data, "train", data_dir=data_dir)
+    watched = load_split(
+        recipe.data, "calibration", data_dir=data_dir, limit=recipe.monitor_images
+    )
+    torch.manual_seed(recipe.seed)
+    model = build_model(
+        recipe.model,
+        class_names=tuple(split.class_names),
+        drop_path_rate=recipe.drop_path,
+        num_classes=len(split.class_names),
+        **recipe.model_options,
+    )
+    data = TrainingData(split, model, recipe)
+    state = _start(model, recipe)
+    if resume and checkpoint.exists():
+        state.load(checkpoint, recipe)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    wrapped, state.optimizer = accelerator.prepare(model, state.optimizer)
+    state.ema.to(accelerator.device)
+    data.to(accelerator.device)
+    monitor = Monitor(watched, model, accelerator.device)
+    _run(wrapped, data, monitor, state, accelerator, out_dir)
+    publish(state.ema.module, recipe, out_dir, _notes(state, data, accelerator), data_dir)
+    return out_dir
+
+
+def _notes(state: RunState, data: TrainingData, accelerator: Accelerator) -> dict[str, Any]:
+    """What the model card says about the run."""
+    return {
+        "images": len(data.labels),
+        "epochs": data.recipe.epochs,
+        "minutes": round(state.seconds / 60, 1),
+        "device": device_name(accelerator.device),
+        "processes": accelerator.num_processes,
+        "precision": data.recipe.mixed_precision,
+        "torch": torch.__version__,
+    }
+
+
+def learning_rate(step: int, total: int, warmup: int, peak: float) -> float:
+    """Linear warm-up to `peak`, then a cosine to zero."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
+
+
+def joint_loss(logits: tuple[Tensor, ...], labels: Tensor, smoothing: float) -> Tensor:
+    """(num_exits,) cross-entropy of every exit; training minimises their sum (section 3.1)."""
+    return torch.stack(
+        [F.cross_entropy(exit.float(), labels, label_smoothing=smoothing) for exit in logits]
+    )
+
+
+def _start(model: DynamicViT, recipe: Recipe) -> RunState:
+    groups = param_groups_weight_decay(
+        model, recipe.weight_decay, no_weight_decay_list=("cls_token", "pos_embed")
+    )
+    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.99), fused=True)
+    ema = ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True)
+    return RunState(model, ema, optimizer, torch.zeros(model.num_exits))
+
+
+def _run(
+    wrapped: nn.Module,
+    data: TrainingData,
+    monitor: Monitor,
+    state: RunState,
+    accelerator: Accelerator,
+    out_dir: Path,
+) -> None:
+    """All steps from `state.step` on, with checkpoints, the log and a progress bar."""
+    recipe = data.recipe
+    total = recipe.epochs * data.steps_per_epoch
+    warmup = int(recipe.warmup_epochs * data.steps_per_epoch)
+    main = accelerator.is_main_process
+    bar = tqdm(total=total, initial=state.step, unit="step", disable=not main, mininterval=5)
+    saved = began = time.monotonic()
+    spent = state.seconds
+    while state.step < total:
+        rate = learning_rate(state.step, total, warmup, recipe.lr)
+        state.loss_sums += _step(wrapped, data, state, rate, accelerator)
+        state.step += 1
+        state.seconds = spent + time.monotonic() - began
+        bar.update()
+        if state.step % data.steps_per_epoch == 0:
+            state.rows.append(monitor.row(state, data.steps_per_epoch, rate))
+            state.loss_sums.zero_()
+            if main:
+                write_log(state.rows, out_dir)
+        if main and (
+            time.monotonic() - saved > recipe.checkpoint_seconds or state.step == total
+        ):
+            state.save(out_dir / CHECKPOINT, recipe)
+            saved = time.monotonic()
+    bar.close()
+
+
+def _step(
+    wrapped: nn.Module, data: TrainingData, state: RunState, rate: float, accelerator: Accelerator
+) -> Tensor:
+    """One optimiser step; returns the (num_exits,) losses on the CPU."""
+    recipe = data.recipe
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    torch.manual_seed(recipe.seed * 1_000_003 + state.step)  # stochastic depth
+    images, labels = data.batch(state.step, accelerator.process_index, accelerator.num_processes)
+    wrapped.train()
+    with accelerator.autocast():
+        logits = wrapped(state.model.preprocess.normalize(images))
+    losses = joint_loss(logits, labels, recipe.label_smoothing)
+    state.optimizer.zero_grad()
+    accelerator.backward(losses.sum())
+    accelerator.clip_grad_norm_(wrapped.parameters(), recipe.grad_clip)
+    state.optimizer.step()
+    state.ema.update(state.model, step=state.step)
+    return losses.detach().cpu()
+
+
+class Monitor:
+    """Accuracy of the averaged weights on the first images of the calibration split."""
+
+    def __init__(self, split: ImageSplit, model: DynamicViT, device: torch.device) -> None:
+        """Decodes the images once."""
+        self.images = torch.from_numpy(split.arrays(model.preprocess)).to(device)
+        self.labels = torch.from_numpy(split.labels).to(device)
+
+    @torch.no_grad()
+    def row(self, state: RunState, steps_per_epoch: int, rate: float) -> dict[str, float]:
+        """One row of the log: epoch, step, seconds, rate, and per exit loss and accuracy."""
+        model = state.ema.module.eval()
+        right = [0] * model.num_exits
+        for images, labels in zip(self.images.split(250), self.labels.split(250), strict=True):
+            for i, logits in enumerate(model(model.preprocess.normalize(images))):
+                right[i] += int((logits.argmax(1) == labels).sum())
+        row: dict[str, float] = {
+            "epoch": state.step // steps_per_epoch,
+            "step": state.step,
+            "seconds": round(state.seconds, 1),
+            "lr": rate,
+        }
+        for i, count in enumerate(right, start=1):
+            row[f"train_loss_{i}"] = round(float(state.loss_sums[i - 1]) / steps_per_epoch, 4)
+            row[f"calibration_accuracy_{i}"] = round(count / len(self.labels), 4)
+        return row
+
+
+def write_log(rows: list[dict[str, float]], out_dir: Path) -> None:
+    """Writes log and curves anew, so that a resumed run never has a row twice."""
+    with (out_dir / LOG).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    plot_log(rows, out_dir / CURVES)
