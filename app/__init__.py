@@ -1,0 +1,1 @@
+"""The Streamlit app: thin pages over `dvt_core`, started by `streamlit run app/asgi.py`."""

@@ -1,0 +1,124 @@
+"""Accuracy against cost: the curve of all thresholds, every exit alone, and where you are."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from app.figures.theme import NEUTRAL, MacUnit, exit_colour, exit_name, percent
+from dvt_core.thresholds import OperatingPoint
+
+
+def thresholds_text(thresholds: Sequence[float]) -> str:
+    """Thresholds as people read them; equal ones are written once."""
+    if not thresholds:
+        return "none (one exit)"
+    shown = ["never" if t > 1 else "always" if t <= 0 else f"{t:.3g}" for t in thresholds]
+    return shown[0] if len(set(thresholds)) == 1 else " · ".join(shown)
+
+
+def tradeoff_figure(
+    shared: Sequence[OperatingPoint],
+    solved: Sequence[OperatingPoint],
+    exits: Sequence[tuple[float, float]],
+    here: OperatingPoint,
+    unit: MacUnit,
+    *,
+    dark: bool = False,
+) -> go.Figure:
+    """The trade-off on one data set.
+
+    Args:
+        shared: operating points of one shared threshold, in order.
+        solved: operating points of solved thresholds; may be empty.
+        exits: (macs, accuracy in [0, 1]) of each exit alone.
+        here: the operating point in force.
+        unit: unit of the cost axis.
+        dark: whether the page is dark, for the marker's ink.
+    """
+    figure = go.Figure()
+    figure.add_trace(_line(shared, unit, "one shared threshold", "solid"))
+    if solved:
+        in_order = sorted(solved, key=lambda point: point.macs)
+        figure.add_trace(_line(in_order, unit, "solved thresholds", "dot"))
+    for index, (macs, accuracy) in enumerate(exits):
+        figure.add_trace(_exit_dot(index, macs / unit.scale, 100 * accuracy, len(exits)))
+    figure.add_trace(_marker(here, unit, "#ffffff" if dark else "#111111"))
+    figure.update_layout(
+        height=400,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        uirevision="keep",
+        hovermode="closest",
+        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0},
+        xaxis={"title": unit.axis, "rangemode": "tozero"},
+        yaxis={"title": "accuracy in %"},
+    )
+    return figure
+
+
+def _line(points: Sequence[OperatingPoint], unit: MacUnit, name: str, dash: str) -> go.Scatter:
+    return go.Scatter(
+        x=[point.macs / unit.scale for point in points],
+        y=[100 * point.accuracy for point in points],
+        customdata=[thresholds_text(point.thresholds) for point in points],
+        mode="lines",
+        name=name,
+        line={"color": NEUTRAL, "width": 2.5, "dash": dash},
+        hovertemplate=f"thresholds %{{customdata}}<br>%{{y:.1f}} %<br>%{{x:.3g}} {unit.name}",
+    )
+
+
+def _exit_dot(index: int, cost: float, accuracy: float, num_exits: int) -> go.Scatter:
+    return go.Scatter(
+        x=[cost],
+        y=[accuracy],
+        mode="markers+text",
+        name=f"{exit_name(index)} alone",
+        showlegend=False,
+        text=[f"{exit_name(index)} alone"],
+        textposition="bottom left" if index == num_exits - 1 else "bottom right",
+        marker={"color": exit_colour(index), "size": 13, "line": {"color": NEUTRAL, "width": 1}},
+        hovertemplate=f"{exit_name(index)} alone<br>%{{y:.1f}} %<br>%{{x:.3g}}<extra></extra>",
+    )
+
+
+def _marker(here: OperatingPoint, unit: MacUnit, ink: str) -> go.Scatter:
+    return go.Scatter(
+        x=[here.macs / unit.scale],
+        y=[100 * here.accuracy],
+        mode="markers+text",
+        name="you are here",
+        showlegend=False,
+        text=["<b>you are here</b>"],
+        textposition="top left",
+        marker={"symbol": "diamond-open", "color": ink, "size": 17, "line": {"width": 3}},
+        hovertemplate=f"you are here<br>%{{y:.1f}} %<br>%{{x:.3g}} {unit.name}<extra></extra>",
+    )
+
+
+def tradeoff_alt(here: OperatingPoint, exits: Sequence[tuple[float, float]], unit: MacUnit) -> str:
+    """The figure in words, for people who do not see it."""
+    alone = ", ".join(
+        f"{exit_name(i)} alone {percent(accuracy)} at {unit.format(macs)}"
+        for i, (macs, accuracy) in enumerate(exits)
+    )
+    return (
+        f"Accuracy against cost. Now {percent(here.accuracy)} at {unit.format(here.macs)} "
+        f"per image; {alone}."
+    )
+
+
+def sweep_csv(points: Sequence[OperatingPoint]) -> str:
+    """Operating points of a shared threshold as CSV: threshold, accuracy, mean MACs, shares."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    exits = len(points[0].exit_shares)
+    shares = [f"exit_{i + 1}_share" for i in range(exits)]
+    writer.writerow(["threshold", "accuracy", "mean_macs", *shares])
+    for point in points:
+        threshold = point.thresholds[0] if point.thresholds else ""
+        writer.writerow([threshold, point.accuracy, point.macs, *point.exit_shares])
+    return out.getvalue()

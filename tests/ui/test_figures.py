@@ -1,0 +1,139 @@
+"""Figures from hand-made results; no Streamlit, no model."""
+
+import csv
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.figures.exits import confidence, share_bars, top_classes
+from app.figures.theme import EXIT_COLOURS, MacUnit, exit_colour, ink_on, percent, times_less
+from app.figures.tokens import enlarge, ghosted, grid_edges, token_grid
+from app.figures.tradeoff import sweep_csv, thresholds_text, tradeoff_alt, tradeoff_figure
+from dvt_core.config import PatchTokenizerConfig, StageConfig
+from dvt_core.results import ExitRecord
+from dvt_core.thresholds import OperatingPoint
+
+POINTS = (
+    OperatingPoint((0.0, 0.0), 0.7, 20e6, (1.0, 0.0, 0.0)),
+    OperatingPoint((0.5, 0.5), 0.85, 60e6, (0.5, 0.3, 0.2)),
+    OperatingPoint((1.01, 1.01), 0.9, 180e6, (0.0, 0.0, 1.0)),
+)
+EXITS = ((20e6, 0.7), (70e6, 0.84), (180e6, 0.9))
+MMACS = MacUnit.of((20_000_000, 70_000_000, 180_000_000))
+
+
+def _record(probs, exit_index=0):
+    return ExitRecord(exit_index, np.array(probs, np.float32), macs=1, milliseconds=1.0)
+
+
+def _stage(grid, patch, padding=0):
+    return StageConfig(PatchTokenizerConfig(patch, padding), grid, 8, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("macs", "shown"),
+    [(78_000_000, "78.0 MMACs"), (5_430_000, "5.43 MMACs"), (180_100_000, "180 MMACs")],
+)
+def test_unit_writes_three_significant_digits(macs, shown):
+    assert MMACS.format(macs) == shown
+
+
+def test_unit_follows_the_full_cost():
+    assert MacUnit.of((10**9, 46 * 10**8)).format(4.6e9) == "4.60 GMACs"
+    assert MMACS.axis == "MMACs per image (papers say MFLOPs)"
+
+
+def test_savings_are_said_in_words():
+    assert times_less(100, 230) == "2.3x less"
+    assert times_less(230, 230) == "nothing saved"
+    assert percent(0.9134) == "91.3 %"
+
+
+def test_exit_colours_are_distinct_and_readable():
+    assert len(set(EXIT_COLOURS)) == len(EXIT_COLOURS)
+    assert exit_colour(0) == "#0072B2" and exit_colour(2) == "#D55E00"
+    assert ink_on("#0072B2") == "#ffffff" and ink_on("#E69F00") == "#000000"
+
+
+def test_grid_edges_divide_the_side():
+    assert grid_edges(_stage(4, 8), 32) == (0, 8, 16, 24, 32)
+
+
+def test_grid_edges_of_a_padded_patch_are_narrow_at_the_border():
+    edges = grid_edges(_stage(10, 23, padding=3), 224)
+    assert edges[:2] == (0, 20) and edges[-2:] == (204, 224) and len(edges) == 11
+
+
+def test_enlarge_keeps_whole_pixels():
+    view = Image.effect_noise((32, 32), 80).convert("RGB")
+    big = enlarge(view)
+    assert big.width % 32 == 0
+    assert np.array_equal(np.array(big)[:: big.width // 32, :: big.width // 32], np.array(view))
+
+
+def test_token_grid_draws_only_the_inner_edges():
+    black = Image.new("RGB", (32, 32))
+    lit = np.array(token_grid(black, _stage(4, 8)))[:, 5, 0] > 128
+    side = len(lit)
+    assert np.flatnonzero(lit).tolist() == [side // 4, side // 2, 3 * side // 4]
+
+
+def test_ghosted_is_grey():
+    pale = np.array(ghosted(Image.new("RGB", (8, 8), (255, 0, 0))))
+    assert (pale.max(axis=2) - pale.min(axis=2)).max() < 20
+
+
+def test_top_classes_are_escaped_and_in_order():
+    html = top_classes(_record([0.2, 0.7, 0.1]), ["cat", "<b>dog", "owl"])
+    assert "&lt;b&gt;dog" in html and "<b>dog" not in html
+    assert re.findall(r"<em>([^<]+)</em>", html) == ["70.0 %", "20.0 %", "10.0 %"]
+
+
+def test_confidence_puts_the_tick_at_the_threshold():
+    html = confidence(_record([0.2, 0.8], exit_index=1), 0.65)
+    assert "left:65.00%" in html and "width:80.00%" in html and "threshold 65.0 %" in html
+    assert exit_colour(1) in html
+
+
+@pytest.mark.parametrize(("threshold", "words"), [(None, "always answers"), (1.5, "never leave")])
+def test_confidence_explains_the_extremes(threshold, words):
+    assert words in confidence(_record([1.0]), threshold)
+
+
+def test_share_bars_name_every_exit():
+    html = share_bars((0.5, 0.3, 0.15, 0.05))
+    assert all(f"exit {i}" in html for i in (1, 2, 3, 4)) and "50.0 %" in html
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "text"),
+    [((0.7, 0.7), "0.7"), ((0.83, 0.612), "0.83 · 0.612"), ((1e8, -1e8), "never · always")],
+)
+def test_thresholds_text(thresholds, text):
+    assert thresholds_text(thresholds) == text
+
+
+def test_tradeoff_figure_has_curve_exits_and_marker():
+    figure = tradeoff_figure(POINTS, POINTS[:2], EXITS, POINTS[1], MMACS)
+    traces = {trace.name: trace for trace in figure.data}
+    assert list(traces["one shared threshold"].x) == [20, 60, 180]
+    assert list(traces["you are here"].x) == [60] and list(traces["you are here"].y) == [85]
+    for index, (macs, accuracy) in enumerate(EXITS):
+        dot = traces[f"exit {index + 1} alone"]
+        assert (dot.x[0], dot.y[0]) == (macs / 1e6, 100 * accuracy)
+        assert dot.marker.color == exit_colour(index)
+    assert figure.layout.xaxis.title.text == MMACS.axis
+
+
+def test_tradeoff_alt_says_the_numbers():
+    words = tradeoff_alt(POINTS[1], EXITS, MMACS)
+    assert "85.0 % at 60.0 MMACs" in words and "exit 3 alone 90.0 % at 180 MMACs" in words
+
+
+def test_sweep_csv_reads_back():
+    rows = list(csv.DictReader(io.StringIO(sweep_csv(POINTS))))
+    assert [float(row["threshold"]) for row in rows] == [0.0, 0.5, 1.01]
+    assert float(rows[1]["exit_2_share"]) == 0.3 and float(rows[2]["mean_macs"]) == 180e6
