@@ -49,7 +49,22 @@ _HOME = {
     "ExitTable": "exit_table",
     "evaluate": "evaluate",
 }
-__all__ = list(_HOME)
+__all__ = [
+    "DVTConfig",
+    "DynamicViT",
+    "ExitRecord",
+    "ExitTable",
+    "InputError",
+    "Prediction",
+    "StageConfig",
+    "build_model",
+    "classify",
+    "evaluate",
+    "list_models",
+    "load_bundle",
+    "load_model",
+    "open_image",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -48,10 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Nothing but the answer may reach stdout, whatever a library prints on the way.
         with contextlib.redirect_stdout(sys.stderr):
             module = importlib.import_module(f"dvt_core.commands.{args.module}")
-            document, text = getattr(module, args.command)(args)
-        as_json = getattr(args, "json", False)
-        print(json.dumps(document, indent=2, allow_nan=False) if as_json else text)
-        sys.stdout.flush()
+            answer = getattr(module, args.command)(args)
+        if answer is not None:  # another process of the same run gives it
+            document, text = answer
+            as_json = getattr(args, "json", False)
+            print(json.dumps(document, indent=2, allow_nan=False) if as_json else text, flush=True)
     except InputError as error:
         print(f"dvt: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -133,7 +134,7 @@ def _add_classify(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:
-    parser = _add(commands, "tables", "evaluate", "run a model over a data set")
+    parser = _add(commands, "evaluate", "evaluate", "run a model over a data set")
     _add_model(parser)
     parser.add_argument(
         "--data", required=True, metavar="NAME|DIR", help="see 'dvt data list', or a folder"

@@ -58,6 +58,7 @@ class ConvTokenizerConfig:
     levels: tuple[ConvLevelConfig, ...]
 
     def __post_init__(self) -> None:
+        """Checks that there is a level."""
         if not self.levels:
             raise InputError("a conv tokenizer got no levels, it needs at least one")
 
@@ -67,9 +68,7 @@ class ConvTokenizerConfig:
 
 
 TokenizerConfig = PatchTokenizerConfig | ConvTokenizerConfig
-TOKENIZERS: dict[str, type[Any]] = {
-    t.kind: t for t in (PatchTokenizerConfig, ConvTokenizerConfig)
-}
+TOKENIZERS: dict[str, type[Any]] = {t.kind: t for t in (PatchTokenizerConfig, ConvTokenizerConfig)}
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,7 @@ class StageConfig:
     qkv_bias: bool = True
 
     def __post_init__(self) -> None:
+        """Checks the sizes."""
         for name in ("grid_size", "embed_dim", "depth", "num_heads"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}, it must be at least 1")
@@ -124,6 +124,7 @@ class DVTConfig:
     name: str = field(default="custom", compare=False)
 
     def __post_init__(self) -> None:
+        """Checks that every tokenizer gives the grid its stage expects."""
         if not self.stages:
             raise InputError("a cascade got no stages, it needs at least one")
         for i, stage in enumerate(self.stages):

@@ -32,12 +32,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from dvt_core.bundle import load_bundle
 from dvt_core.data import load_split
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
+from dvt_core.images import open_image
 from dvt_core.inference import classify
 from dvt_core.model import DynamicViT
 from dvt_core.samples import list_samples
@@ -159,7 +159,7 @@ def _images(model: DynamicViT, count: int) -> tuple[torch.Tensor, str]:
         return model.preprocess.normalize(arrays), f"{len(split)} test images, {split.title}"
     except InputError:
         samples = list_samples(model.class_names)
-        tensors = [model.preprocess(Image.open(s.path).convert("RGB")) for s in samples]
+        tensors = [model.preprocess(open_image(s.path)) for s in samples]
         index = torch.arange(count) % len(tensors)
         return torch.stack(tensors)[index], f"{len(tensors)} built-in samples, repeated"
 

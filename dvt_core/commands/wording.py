@@ -18,8 +18,9 @@ def format_percent(fraction: float) -> str:
 
 
 def format_thresholds(thresholds: Sequence[float]) -> str:
-    """ "0.80, 0.75"; a number above 1 reads "never", for no confidence reaches it."""
-    return ", ".join("never" if t > 1 else f"{t:.4g}" for t in thresholds) or "none"
+    """ "0.8, 0.75", or "0.8" if all are the same; above 1 reads "never": nothing reaches it."""
+    shown = ["never" if t > 1 else f"{t:.4g}" for t in thresholds]
+    return ", ".join(shown if len(set(shown)) > 1 else shown[:1]) or "none"
 
 
 def align(rows: Sequence[Sequence[str]]) -> str:

@@ -35,9 +35,7 @@ class DynamicViT(nn.Module):
         """Builds the stages; `drop_path_rate` rises linearly over the blocks of each stage."""
         super().__init__()
         if class_names and len(class_names) != config.num_classes:
-            raise InputError(
-                f"got {len(class_names)} class names for {config.num_classes} classes"
-            )
+            raise InputError(f"got {len(class_names)} class names for {config.num_classes} classes")
         self.config = config
         self.class_names = class_names
         self.name, self.weights_sha256 = config.name, ""

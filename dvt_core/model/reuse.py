@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,49 +46,54 @@ def _token_matrix(
     return matrix.to(dtype=dtype, device=device)
 
 
-# A custom operator, because a resize is no learned product: torch's FLOP counter gives nothing
+# Custom operators, because a resize is no learned product: torch's FLOP counter gives nothing
 # for up-sampling and pooling, and so neither the paper's costs nor ours count it (docs/macs.md).
+# `adjoint` applies the transposed matrix: the gradient is the same operator again.
 @torch.library.custom_op("dvt::resize_features", mutates_args=())
-def _resize_features(x: Tensor, source: int, target: int) -> Tensor:
-    return _token_matrix(source, target, False, x.dtype, x.device) @ x
-
-
-@_resize_features.register_fake
-def _(x: Tensor, source: int, target: int) -> Tensor:
-    return x.new_empty(x.shape[0], target**2, x.shape[2])
-
-
-def _features_backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
-    return _token_matrix(*ctx.sizes, False, grad.dtype, grad.device).T @ grad, None, None
+def _resize_features(x: Tensor, source: int, target: int, adjoint: bool) -> Tensor:
+    matrix = _token_matrix(source, target, False, x.dtype, x.device)
+    return (matrix.T if adjoint else matrix) @ x
 
 
 @torch.library.custom_op("dvt::resize_relations", mutates_args=())
-def _resize_relations(x: Tensor, source: int, target: int) -> Tensor:
+def _resize_relations(x: Tensor, source: int, target: int, adjoint: bool) -> Tensor:
     matrix = _token_matrix(source, target, True, x.dtype, x.device)
+    matrix = matrix.T if adjoint else matrix
     return matrix @ (x @ matrix.T)
 
 
+@_resize_features.register_fake
+def _(x: Tensor, source: int, target: int, adjoint: bool) -> Tensor:
+    return x.new_empty(x.shape[0], (source if adjoint else target) ** 2, x.shape[2])
+
+
 @_resize_relations.register_fake
-def _(x: Tensor, source: int, target: int) -> Tensor:
-    return x.new_empty(*x.shape[:2], target**2 + 1, target**2 + 1)
+def _(x: Tensor, source: int, target: int, adjoint: bool) -> Tensor:
+    tokens = (source if adjoint else target) ** 2 + 1
+    return x.new_empty(*x.shape[:2], tokens, tokens)
 
 
-def _relations_backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
-    matrix = _token_matrix(*ctx.sizes, True, grad.dtype, grad.device)
-    return matrix.T @ (grad @ matrix), None, None
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    _, *ctx.arguments, ctx.adjoint = inputs
 
 
-def _remember_sizes(ctx, inputs: tuple, output: Tensor) -> None:
-    ctx.sizes = inputs[1:]
+def _features_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+    grad = _resize_features(grad.contiguous(), *ctx.arguments, not ctx.adjoint)
+    return grad, None, None, None
 
 
-_resize_features.register_autograd(_features_backward, setup_context=_remember_sizes)
-_resize_relations.register_autograd(_relations_backward, setup_context=_remember_sizes)
+def _relations_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+    grad = _resize_relations(grad.contiguous(), *ctx.arguments, not ctx.adjoint)
+    return grad, None, None, None
+
+
+_resize_features.register_autograd(_features_backward, setup_context=_remember)
+_resize_relations.register_autograd(_relations_backward, setup_context=_remember)
 
 
 def resize_features(x: Tensor, source: int, target: int) -> Tensor:
     """(B, source**2, C) patch tokens -> (B, target**2, C), both row-major."""
-    return x if source == target else _resize_features(x.contiguous(), source, target)
+    return x if source == target else _resize_features(x.contiguous(), source, target, False)
 
 
 def resize_relations(x: Tensor, source: int, target: int) -> Tensor:
@@ -96,7 +102,7 @@ def resize_relations(x: Tensor, source: int, target: int) -> Tensor:
     r' = P r P^T with P = blockdiag(1, kron(M, M)): the class token's row is resized along keys,
     its column along queries, and the corner stays.
     """
-    return x if source == target else _resize_relations(x.contiguous(), source, target)
+    return x if source == target else _resize_relations(x.contiguous(), source, target, False)
 
 
 class FeatureReuse(nn.Module):

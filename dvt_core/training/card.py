@@ -22,9 +22,9 @@ for {size} px images of {classes} classes. Generated from the tables in this fol
 
 ## Measured
 
-On **{data}**, {test_split} split, n = {n_test}, {device}. 1 MAC = 2 FLOPs; papers call GMACs "GFLOPs".
-"±" is one standard error of a share of n images; one training run, so it does not include the
-spread over seeds.
+On **{data}**, {test_split} split, n = {n_test}, {device}. 1 MAC = 2 FLOPs; papers call
+GMACs "GFLOPs". "±" is one standard error of a share of n images;
+there is one training run, so it does not include the spread over seeds.
 
 | exit | tokens | MMACs of the stage | MMACs up to here | accuracy, test | accuracy, calibration |
 |---|---|---|---|---|---|
@@ -34,10 +34,10 @@ All {exits} stages have {parameters:,} parameters; the file is {megabytes:.1f} M
 
 ## Early exit
 
-Thresholds solved on calibration (n = {n_calibration}, never trained on), shown on test (n = {n_test}).
-"Always full" is the last exit for every image.
+Thresholds solved on calibration (n = {n_calibration}, never trained on), shown on test
+(n = {n_test}). "Always full" is the last exit for every image.
 
-| chosen on calibration | thresholds | accuracy, test | MMACs per image | less than full | share of exits |
+| chosen on calibration | thresholds | accuracy, test | MMACs per image | less | share of exits |
 |---|---|---|---|---|---|
 {solved_rows}
 {shared_row}
@@ -48,8 +48,8 @@ Thresholds solved on calibration (n = {n_calibration}, never trained on), shown 
 
 {training}
 
-Pictures are resized to {size} px (shorter side) and cropped in the middle. The model knows {classes}
-classes: {class_names}. Anything else is given one of these words.
+Pictures are resized to {size} px (shorter side) and cropped in the middle. The model knows
+{classes} classes: {class_names}. Anything else is given one of these words.
 
 Training data: {data} (no open licence; none of its images are in this repository). The weights
 and tables are released under the project's licence (Apache-2.0).

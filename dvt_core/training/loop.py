@@ -10,7 +10,6 @@ References:
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import pickle
@@ -22,7 +21,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from accelerate.utils import send_to_device
 from timm.optim import param_groups_weight_decay
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
@@ -33,12 +31,11 @@ from dvt_core.errors import InputError
 from dvt_core.evaluate import device_name
 from dvt_core.model import DynamicViT, build_model
 from dvt_core.training.augment import augment
-from dvt_core.training.plots import plot_log
+from dvt_core.training.monitor import Monitor, write_log
 from dvt_core.training.publish import publish
 from dvt_core.training.recipe import Recipe, load_recipe
 
 CHECKPOINT = "checkpoint.pt"
-LOG, CURVES = "training.csv", "curves.png"
 
 
 @dataclass
@@ -88,7 +85,9 @@ class RunState:
             raw: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             same = raw["recipe"] == recipe.to_dict()
         except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-            raise InputError(f"the checkpoint {path} is damaged; delete it to start anew") from error
+            raise InputError(
+                f"the checkpoint {path} is damaged; delete it to start anew"
+            ) from error
         if not same:
             raise InputError(
                 f"{path} was made with another recipe; choose another --out or drop --resume"
@@ -103,10 +102,12 @@ class RunState:
 class TrainingData:
     """A split held as uint8, and the batches it gives at a step."""
 
-    def __init__(self, split: ImageSplit, model: DynamicViT, recipe: Recipe) -> None:
-        """Decodes the whole split once."""
-        self.images = torch.from_numpy(split.arrays(model.preprocess))
-        self.labels = torch.from_numpy(split.labels)
+    def __init__(
+        self, split: ImageSplit, model: DynamicViT, recipe: Recipe, device: torch.device
+    ) -> None:
+        """Decodes the whole split once and keeps it, as uint8, on the device."""
+        self.images = torch.from_numpy(split.arrays(model.preprocess)).to(device)
+        self.labels = torch.from_numpy(split.labels).to(device)
         self.recipe = recipe
         self.steps_per_epoch = len(self.labels) // recipe.batch_size
         if not self.steps_per_epoch:
@@ -128,10 +129,6 @@ class TrainingData:
         generator = torch.Generator().manual_seed(seed)
         return augment(self.images[index], self.recipe.augment, generator), self.labels[index]
 
-    def to(self, device: torch.device) -> None:
-        """Moves the whole split onto the device: it is uint8 and small."""
-        self.images, self.labels = send_to_device((self.images, self.labels), device)
-
 
 def train(
     recipe_path: Path, *, data_dir: Path | None = None, out_dir: Path, resume: bool = False
@@ -152,9 +149,7 @@ def train(
         (out_dir / "recipe.toml").write_bytes(Path(recipe_path).read_bytes())
 
     split = load_split(recipe.data, "train", data_dir=data_dir)
-    watched = load_split(
-        recipe.data, "calibration", data_dir=data_dir, limit=recipe.monitor_images
-    )
+    watched = load_split(recipe.data, "calibration", data_dir=data_dir, limit=recipe.monitor_images)
     torch.manual_seed(recipe.seed)
     model = build_model(
         recipe.model,
@@ -163,15 +158,13 @@ def train(
         num_classes=len(split.class_names),
         **recipe.model_options,
     )
-    data = TrainingData(split, model, recipe)
+    model.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    data = TrainingData(split, model, recipe, accelerator.device)
+    monitor = Monitor(watched, model, accelerator.device)
     state = _start(model, recipe)
     if resume and checkpoint.exists():
         state.load(checkpoint, recipe)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, state.optimizer = accelerator.prepare(model, state.optimizer)
-    state.ema.to(accelerator.device)
-    data.to(accelerator.device)
-    monitor = Monitor(watched, model, accelerator.device)
     _run(wrapped, data, monitor, state, accelerator, out_dir)
     publish(state.ema.module, recipe, out_dir, _notes(state, data, accelerator), data_dir)
     return out_dir
@@ -236,13 +229,19 @@ def _run(
         state.seconds = spent + time.monotonic() - began
         bar.update()
         if state.step % data.steps_per_epoch == 0:
-            state.rows.append(monitor.row(state, data.steps_per_epoch, rate))
+            row = monitor.row(
+                state.ema.module,
+                state.loss_sums / data.steps_per_epoch,
+                epoch=state.step // data.steps_per_epoch,
+                step=state.step,
+                seconds=round(state.seconds, 1),
+                lr=rate,
+            )
+            state.rows.append(row)
             state.loss_sums.zero_()
             if main:
                 write_log(state.rows, out_dir)
-        if main and (
-            time.monotonic() - saved > recipe.checkpoint_seconds or state.step == total
-        ):
+        if main and (time.monotonic() - saved > recipe.checkpoint_seconds or state.step == total):
             state.save(out_dir / CHECKPOINT, recipe)
             saved = time.monotonic()
     bar.close()
@@ -267,40 +266,3 @@ def _step(
     state.optimizer.step()
     state.ema.update(state.model, step=state.step)
     return losses.detach().cpu()
-
-
-class Monitor:
-    """Accuracy of the averaged weights on the first images of the calibration split."""
-
-    def __init__(self, split: ImageSplit, model: DynamicViT, device: torch.device) -> None:
-        """Decodes the images once."""
-        self.images = torch.from_numpy(split.arrays(model.preprocess)).to(device)
-        self.labels = torch.from_numpy(split.labels).to(device)
-
-    @torch.no_grad()
-    def row(self, state: RunState, steps_per_epoch: int, rate: float) -> dict[str, float]:
-        """One row of the log: epoch, step, seconds, rate, and per exit loss and accuracy."""
-        model = state.ema.module.eval()
-        right = [0] * model.num_exits
-        for images, labels in zip(self.images.split(250), self.labels.split(250), strict=True):
-            for i, logits in enumerate(model(model.preprocess.normalize(images))):
-                right[i] += int((logits.argmax(1) == labels).sum())
-        row: dict[str, float] = {
-            "epoch": state.step // steps_per_epoch,
-            "step": state.step,
-            "seconds": round(state.seconds, 1),
-            "lr": rate,
-        }
-        for i, count in enumerate(right, start=1):
-            row[f"train_loss_{i}"] = round(float(state.loss_sums[i - 1]) / steps_per_epoch, 4)
-            row[f"calibration_accuracy_{i}"] = round(count / len(self.labels), 4)
-        return row
-
-
-def write_log(rows: list[dict[str, float]], out_dir: Path) -> None:
-    """Writes log and curves anew, so that a resumed run never has a row twice."""
-    with (out_dir / LOG).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
-    plot_log(rows, out_dir / CURVES)

@@ -69,6 +69,7 @@ class Recipe:
     model_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Checks names and signs."""
         if self.model not in PRESETS:
             raise InputError(f"unknown model {self.model!r}, known are {', '.join(PRESETS)}")
         if self.mixed_precision not in ("no", "bf16"):

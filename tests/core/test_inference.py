@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from dvt_core.errors import InputError
 from dvt_core.inference import classify

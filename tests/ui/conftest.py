@@ -1,19 +1,22 @@
 """What the app's tests share."""
 
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 
 import pytest
-import streamlit as st
 
 from tests.ui.tiny_model import write_bundle
 
 
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny model, to be copied and not changed."""
+    return write_bundle(tmp_path_factory.mktemp("models") / "tiny").path
+
+
 @pytest.fixture
-def models_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def models_dir(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A models folder with the model "tiny", used by the app during the test."""
-    write_bundle(tmp_path / "tiny")
+    shutil.copytree(tiny_folder, tmp_path / "tiny")
     monkeypatch.setenv("DVT_MODELS", str(tmp_path))
-    yield tmp_path
-    st.cache_resource.clear()
-    st.cache_data.clear()
+    return tmp_path

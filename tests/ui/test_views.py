@@ -101,7 +101,7 @@ def test_look_says_so_when_the_model_lacks_the_word(models_dir):
 
 def test_look_takes_an_upload_and_keeps_it_when_the_next_is_broken(models_dir):
     at = _open()
-    at.button_group(key="from").set_value(["upload"]).run()
+    at.button_group(key="from").set_value("upload").run()
     at.file_uploader(key="look_upload").upload("mine.png", png()).run()
     assert "mine.png, 60x40 pixels" in _captions(at) and not at.warning
     at.file_uploader(key="look_upload").set_value([("bad.png", png()[:80], "image/png")]).run()
@@ -112,14 +112,14 @@ def test_look_takes_an_upload_and_keeps_it_when_the_next_is_broken(models_dir):
 @pytest.mark.parametrize("data", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n"], ids=str)
 def test_look_explains_a_bad_file_in_one_sentence(models_dir, data):
     at = _open()
-    at.button_group(key="from").set_value(["upload"]).run()
+    at.button_group(key="from").set_value("upload").run()
     at.file_uploader(key="look_upload").upload("odd.bin", data).run()
     assert not at.exception and len(at.warning) == 1 and "Answer" in _metrics(at)
 
 
 def test_look_takes_a_photograph(models_dir):
     at = _open()
-    at.button_group(key="from").set_value(["camera"]).run()
+    at.button_group(key="from").set_value("camera").run()
     at.camera_input(key="look_camera").upload("shot.jpg", png("L")).run()
     assert "camera, 60x40 pixels" in _captions(at)
 
@@ -132,7 +132,7 @@ def test_tradeoff_numbers_are_the_tables(models_dir):
         at.slider(key="threshold").set_value(threshold).run()
         point = replay(table, threshold)
         assert _metrics(at)["Accuracy"] == f"{100 * point.accuracy:.1f} %"
-        shares = re.findall(r"<em>([\d.]+) %</em>", at.html[-1].value)
+        shares = re.findall(r"<em>([\d.]+) %</em>", _html(at))
         assert shares == [f"{100 * share:.1f}" for share in point.exit_shares]
         marker = _curve(at)["you are here"]
         assert marker["y"] == pytest.approx([100 * point.accuracy])
@@ -159,12 +159,12 @@ def test_tradeoff_never_runs_the_model(models_dir, monkeypatch):
 def test_dial_solves_for_a_budget_and_for_an_accuracy(models_dir):
     at = _open(TRADEOFF)
     front = services.get_front(services.get_bundle("tiny"))
-    at.button_group(key="ask").set_value(["budget"]).run()
+    at.button_group(key="ask").set_value("budget").run()
     at.slider(key="budget").set_value(80).run()
     full = services.get_bundle("tiny").table("test").info.exit_macs[-1]
     shown = front.at_budget(0.8 * full).thresholds
     assert "solved for a budget of" in _captions(at) and f"{shown[0]:.3g}" in _captions(at)
-    at.button_group(key="ask").set_value(["accuracy"]).run()
+    at.button_group(key="ask").set_value("accuracy").run()
     assert "right answers on 400 calibration images" in _captions(at)
 
 

@@ -14,9 +14,7 @@ from dvt_core.macs import exit_macs
 from dvt_core.model import build_model
 from dvt_core.table_file import TableInfo
 
-WORDS = tuple(
-    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-)
+WORDS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 GRIDS = ((2, 16), (4, 8), (8, 4))  # tokens per side, pixels per token
 
 

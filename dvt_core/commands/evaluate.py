@@ -1,0 +1,57 @@
+"""`dvt evaluate`: a model over a data set, into an exit table."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from typing import Any
+
+from accelerate import PartialState
+from tqdm import tqdm
+
+from dvt_core.bundle import load_bundle
+from dvt_core.commands.wording import align, format_macs, format_percent
+from dvt_core.data import load_split
+from dvt_core.errors import InputError
+from dvt_core.evaluate import evaluate as run_over
+
+
+def evaluate(args: Namespace) -> tuple[dict[str, Any], str] | None:
+    """Runs every exit over a split, on an accelerator if there is one; the table goes to `--out`.
+
+    Under `accelerate launch -m dvt_core evaluate ...` the processes share the images and the
+    first one answers.
+    """
+    if args.out is not None and args.out.is_dir():  # said before minutes of work, not after
+        raise InputError(f"--out {args.out} is a folder, expected a file like table.parquet")
+    bundle = load_bundle(args.model)
+    state = PartialState()
+    model = bundle.load_model().to(state.device)
+    split = load_split(args.data, args.split, limit=args.limit)
+    with tqdm(total=len(split), unit="image", file=sys.stderr, disable=None) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.update(done - bar.n)
+
+        table = run_over(model, split, progress=show)
+    if not state.is_main_process:
+        return None
+    if args.out is not None:
+        table.save(args.out)
+    macs = table.info.exit_macs
+    document = {
+        "model": bundle.name,
+        "data": split.name,
+        "split": split.split,
+        "n": table.n,
+        "exit_accuracy": list(table.exit_accuracy),
+        "exit_macs": list(macs),
+    }
+    rows = [("exit", "accuracy", "cost per image")]
+    rows += [
+        (str(index + 1), format_percent(accuracy), format_macs(cost))
+        for index, (accuracy, cost) in enumerate(zip(table.exit_accuracy, macs, strict=True))
+    ]
+    return document, f"{bundle.name} on {table.n} images, {split.title}, {split.split} split\n" + (
+        align(rows)
+    )
