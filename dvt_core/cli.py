@@ -140,7 +140,7 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
         "--data", required=True, metavar="NAME|DIR", help="see 'dvt data list', or a folder"
     )
     parser.add_argument("--split", choices=("train", "calibration", "test"), default="test")
-    parser.add_argument("--limit", type=_count, metavar="N", help="only the first N images")
+    parser.add_argument("--limit", type=_count, metavar="N", help="only N images, evenly spread")
     parser.add_argument(
         "--out", type=Path, metavar="TABLE.parquet", help="write what every exit said, per image"
     )
