@@ -1,6 +1,7 @@
 # make app     install what is needed and serve the app on http://127.0.0.1:8501
 # make test    linters and all tests      make bench   measurements, side by side
 # make setup   only prepare .venv         make clean   remove .venv and caches
+# make readme  fill the README's numbers from the bundled model's stored tables
 PORT ?= 8501
 BIN := .venv/bin
 
@@ -8,7 +9,7 @@ BIN := .venv/bin
 # processes run) on few cores; `make app OMP_NUM_THREADS=4` overrules it.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: app test bench setup dev lint clean
+.PHONY: app test bench readme setup dev lint clean
 .DEFAULT_GOAL := app
 
 setup:
@@ -30,6 +31,9 @@ test: lint
 
 bench: dev
 	@$(BIN)/python scripts/bench.py
+
+readme: dev
+	@$(BIN)/python scripts/fill_readme.py
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache *.egg-info
