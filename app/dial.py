@@ -109,6 +109,8 @@ def _set_threshold(value: float) -> None:
 def _ask_budget(bundle: Bundle) -> Setting:
     front, costs = services.get_front(bundle), exit_macs(bundle.config)
     low = math.ceil(100 * front.points[0].macs / costs[-1])
+    if low >= 100:
+        return _solved(bundle, front.points[0], "the only cost there is")
     share = st.slider(
         "Budget, in % of the full cascade's cost",
         low,

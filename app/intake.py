@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from dataclasses import dataclass
 
 import streamlit as st
@@ -79,7 +80,12 @@ def _upload() -> Picture | None:
         key="look_upload",
         help="JPEG, PNG, WebP, GIF, BMP or TIFF, up to 20 MB. It stays in this computer's memory.",
     )
-    return None if file is None else Picture(file.getvalue(), file.name)
+    return None if file is None else Picture(file.getvalue(), _plain(file.name))
+
+
+def _plain(name: str) -> str:
+    """A file name from outside, short and without characters that mean something on the page."""
+    return re.sub(r"[^\w .()-]", "_", name)[-60:]
 
 
 def _nothing() -> None:
@@ -130,7 +136,7 @@ def _button_key(sample_id: str) -> str:
     return "sample_" + "".join(c if c.isalnum() else "_" for c in sample_id)
 
 
-@st.cache_data(max_entries=8)
+@st.cache_data(max_entries=8, show_spinner=False)
 def _thumbnail_css(sample_ids: tuple[str, ...]) -> str:
     """One rule per sample that puts its picture on its button."""
     rules = []

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -83,7 +85,9 @@ def _identity(bundle: Bundle) -> tuple[str, str]:
     return str(bundle.path), bundle.weights_sha256
 
 
-_KEYED = {Bundle: _identity}  # how the caches below tell models apart
+_KEYED: dict[str | type[Any], Callable[[Any], Any]] = {
+    Bundle: _identity
+}  # how the caches below tell models apart
 
 
 def get_bundle(name: str) -> Bundle:

@@ -19,14 +19,15 @@ The walk from a picture to an answer, one line per file, in import order:
     cli                all of it from the command line
 """
 
+import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dvt_core.bundle import list_models, load_bundle, load_model
     from dvt_core.config import DVTConfig, StageConfig
     from dvt_core.errors import InputError
-    from dvt_core.evaluate import evaluate
     from dvt_core.exit_table import ExitTable
     from dvt_core.images import open_image
     from dvt_core.inference import classify
@@ -47,7 +48,6 @@ _HOME = {
     "Prediction": "results",
     "ExitRecord": "results",
     "ExitTable": "exit_table",
-    "evaluate": "evaluate",
 }
 __all__ = [
     "DVTConfig",
@@ -59,12 +59,17 @@ __all__ = [
     "StageConfig",
     "build_model",
     "classify",
-    "evaluate",
     "list_models",
     "load_bundle",
     "load_model",
     "open_image",
 ]
+
+
+# `import dvt_core` registers our names with timm.create_model. Only the command line leaves that to
+# the commands that need a model, so that `dvt --help` answers at once without torch.
+if not sys.argv or (sys.argv[0] != "-m" and Path(sys.argv[0]).name != "dvt"):
+    import_module("dvt_core.model")
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ A folder holds
     test.parquet          exit table on which accuracy is shown
     thresholds.json       operating points solved on calibration, shown on test
     README.md             the model card, generated from the files above
-Folders are data, never code: JSON, safetensors and Parquet only.
+Reading one never runs code: JSON, safetensors and Parquet only.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Bundle:
         name: what people type.
         title: a few words for people.
         config: the architecture.
-        class_names: num_classes words.
+        class_names: num_classes words; "class 0" and so on where the folder names none.
         weights_sha256: of the weights file, hexadecimal; tables carry the same.
         default_threshold: a shared threshold to start with, chosen on calibration.
         info: the rest of config.json: `data`, `training` and further notes for the card.
@@ -98,7 +98,11 @@ class Bundle:
         Raises:
             InputError: absent, damaged, or made with other weights.
         """
-        return self.check_table(ExitTable.load(self.path / f"{split}.parquet"))
+        path = self.path / f"{split}.parquet"
+        table = self.check_table(ExitTable.load(path))
+        if table.info.split != split:
+            raise InputError(f"{path} holds the {table.info.split} split; restore the folder")
+        return table
 
     def check_table(self, table: ExitTable) -> ExitTable:
         """The table itself if it was made with these weights, else InputError."""
@@ -152,16 +156,22 @@ def load_bundle(name_or_dir: str | Path) -> Bundle:
     try:
         if raw["format"] != FORMAT:
             raise InputError(f"{path / CONFIG} has format {raw['format']}, this program reads 1")
-        known_keys = {"format", "architecture", "class_names", "weights_sha256"}
+        own = {"format", "name", "title", "architecture", "class_names", "weights_sha256"}
+        config = DVTConfig.from_dict(raw["architecture"])
+        words = tuple(raw["class_names"]) or tuple(f"class {i}" for i in range(config.num_classes))
+        if len(words) != config.num_classes:
+            raise InputError(
+                f"{path / CONFIG} has {len(words)} class names for {config.num_classes} classes"
+            )
         return Bundle(
             path=path,
             name=raw["name"],
             title=raw["title"],
-            config=DVTConfig.from_dict(raw["architecture"]),
-            class_names=tuple(raw["class_names"]),
+            config=config,
+            class_names=words,
             weights_sha256=raw["weights_sha256"],
             default_threshold=float(raw["default_threshold"]),
-            info={k: v for k, v in raw.items() if k not in known_keys},
+            info={k: v for k, v in raw.items() if k not in own | {"default_threshold"}},
         )
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):

@@ -170,7 +170,7 @@ def _add_model_commands(commands: argparse._SubParsersAction) -> None:
     macs = _add(commands, "models", "macs", "say what every stage and exit costs")
     _add_model(macs)
     _add_json(macs)
-    _add(commands, "models", "models", "list the bundled models")
+    _add_json(_add(commands, "models", "models", "list the bundled models"))
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
@@ -178,7 +178,10 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("recipe", type=Path, metavar="RECIPE")
     parser.add_argument("--data", metavar="DIR", type=Path, help="where the data set lies")
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, help="default: runs/ and the recipe's name"
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="on a disk all machines see (default: runs/ and the recipe's name)",
     )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
 
@@ -186,11 +189,12 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 def _add_data(commands: argparse._SubParsersAction) -> None:
     parser = _add(commands, "data", "data", "list data sets, or fetch one from the hub")
     actions = parser.add_subparsers(metavar="list|fetch", required=True)
-    _add(actions, "data", "list", "list the data sets known by name").set_defaults(
-        command="list_datasets"
-    )
+    listing = _add(actions, "data", "list", "list the data sets known by name")
+    listing.set_defaults(command="list_datasets")
+    _add_json(listing)
     fetch = _add(actions, "data", "fetch", "fetch a data set from the hub")
     fetch.add_argument("name", metavar="NAME")
+    _add_json(fetch)
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -10,7 +10,6 @@ References:
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -124,9 +123,14 @@ class DVTConfig:
     name: str = field(default="custom", compare=False)
 
     def __post_init__(self) -> None:
-        """Checks that every tokenizer gives the grid its stage expects."""
+        """Checks channels, and that every tokenizer gives the grid its stage expects."""
         if not self.stages:
             raise InputError("a cascade got no stages, it needs at least one")
+        if not len(self.mean) == len(self.std) == self.in_chans:
+            raise InputError(
+                f"mean has {len(self.mean)} and std {len(self.std)} values for "
+                f"{self.in_chans} channels"
+            )
         for i, stage in enumerate(self.stages):
             got = stage.tokenizer.grid_size(self.img_size)
             if got != stage.grid_size:
@@ -165,10 +169,8 @@ class DVTConfig:
             config = cls(stages=stages, **rest)
         except InputError:
             raise
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
             raise InputError(f"the model configuration does not fit: {error}") from error
-        if not math.isclose(len(config.mean), config.in_chans):
-            raise InputError(f"mean has {len(config.mean)} values for {config.in_chans} channels")
         return config
 
 

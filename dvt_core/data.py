@@ -139,8 +139,9 @@ def load_split(
     if isinstance(data, str) and data in DATASETS:
         name, (title, rows) = data, _load_named(DATASETS[data], stored, data_dir)
     else:
-        name = title = Path(data).resolve().name
-        rows = _load_path(Path(data), stored)
+        folder = Path(data if data_dir is None else data_dir)
+        name = title = folder.resolve().name
+        rows = _load_path(folder, stored)
     indices = np.arange(len(rows.labels))
     if split != "test":
         chosen = _calibration_mask(rows.labels)
@@ -158,8 +159,9 @@ def _load_named(info: DatasetInfo, stored: str, data_dir: Path | None) -> tuple[
     title = info.title
     if folder is not None:
         rows = _load_path(folder, stored, info.test_splits)
-        if folder.resolve().name.endswith("-jpeg"):
-            title = f"{title}, re-encoded as JPEG"
+        first = rows.encoded([0])[0]
+        if info.name.startswith("cifar") and isinstance(first, bytes) and first[:2] == b"\xff\xd8":
+            title = f"{title}, re-encoded as JPEG"  # the original is lossless
     elif data_dir is not None:
         raise InputError(f"{data_dir} does not hold {info.name}; {missing_message(info)}")
     else:

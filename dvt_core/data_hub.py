@@ -15,7 +15,9 @@ def cache_folder(info: DatasetInfo) -> Path | None:
     home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
     cache = Path(os.environ.get("HF_DATASETS_CACHE", home / "datasets"))
     folder = cache / info.hub_id.replace("/", "___")
-    return folder if folder.is_dir() else None
+    # an interrupted download leaves only folders called *.incomplete
+    infos = folder.glob("**/dataset_info.json")
+    return folder if any(not p.parent.name.endswith(".incomplete") for p in infos) else None
 
 
 def load_from_hub(info: DatasetInfo) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -41,6 +42,8 @@ def evaluate(
     Raises:
         InputError: the split has other classes than the model, or no images.
     """
+    if model.training:
+        raise InputError("the model is in training mode, call model.eval() before evaluate")
     _check_classes(model, split)
     state = PartialState()
     starts = np.arange(0, len(split), batch_size)
@@ -81,7 +84,11 @@ def device_name(device: torch.device) -> str:
     """The device in words, for a table's and a benchmark's heading."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU ({platform.machine()}, {torch.get_num_threads()} threads)"
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name} (CPU, {torch.get_num_threads()} threads)"
 
 
 def _check_classes(model: DynamicViT, split: ImageSplit) -> None:

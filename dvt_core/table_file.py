@@ -6,6 +6,7 @@ so damage is noticed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -95,7 +96,8 @@ def write_columns(
         reason = error.strerror or error
         raise InputError(f"cannot write the exit table {path}: {reason}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def read_columns(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -35,7 +35,9 @@ import torch
 
 from dvt_core.bundle import load_bundle
 from dvt_core.data import load_split
+from dvt_core.data_sources import find_folder
 from dvt_core.errors import InputError
+from dvt_core.evaluate import device_name
 from dvt_core.exit_table import ExitTable
 from dvt_core.images import open_image
 from dvt_core.inference import classify
@@ -65,7 +67,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     report: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "device": _device_name(args.device),
+        "device": device_name(torch.device(args.device)),
         "threads": args.threads,
         "cores": os.cpu_count(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
@@ -154,6 +156,8 @@ def bench_start(runs: int = 3) -> dict[str, Any]:
 def _images(model: DynamicViT, count: int) -> tuple[torch.Tensor, str]:
     """Real test images, (count, 3, S, S); the built-in samples repeated where there are none."""
     try:
+        if find_folder("cifar10") is None:  # a benchmark must not start a download
+            raise InputError("cifar10 is not on this machine")
         split = load_split("cifar10", "test", limit=count)
         arrays = torch.from_numpy(split.arrays(model.preprocess))
         return model.preprocess.normalize(arrays), f"{len(split)} test images, {split.title}"
@@ -271,14 +275,8 @@ def _ms(times: dict[str, float]) -> str:
     return f"{times['median_ms']:.2f} ms ({times['p10_ms']:.2f} to {times['p90_ms']:.2f})"
 
 
-def _device_name(device: str) -> str:
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"bench: {error}")

@@ -30,7 +30,7 @@ PYTHON
 install_browser() {
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         export DEBIAN_FRONTEND=noninteractive
-        apt-get update -qq && apt-get install -y -qq chromium && return
+        apt-get update -qq && apt-get install -y -qq chromium && find_browser >/dev/null && return
     fi
     .venv/bin/python -m playwright install chromium
 }

@@ -100,8 +100,8 @@ def train_block(bundle: Bundle) -> str:
     notes, test = bundle.info["training"], bundle.table("test")
     return (
         f"```sh\ndvt train assets/recipes/{bundle.name}.toml --out runs/{bundle.name}\n```\n\n"
-        f"{notes['epochs']} epochs took {notes['minutes']:.0f} minutes on {notes['device']}, "
-        f"beside other work; the last exit\nreaches {100 * test.exit_accuracy[-1]:.1f} % on test."
+        f"{notes['epochs']} epochs took {notes['minutes']:.0f} minutes on {notes['device']}; "
+        f"the last exit\nreaches {100 * test.exit_accuracy[-1]:.1f} % on test."
     )
 
 

@@ -24,11 +24,18 @@ def evaluate(args: Namespace) -> tuple[dict[str, Any], str] | None:
     """
     if args.out is not None and args.out.is_dir():  # said before minutes of work, not after
         raise InputError(f"--out {args.out} is a folder, expected a file like table.parquet")
+    if args.out is not None and not args.out.absolute().parent.is_dir():
+        raise InputError(f"--out {args.out}: there is no folder {args.out.parent}, make it first")
     bundle = load_bundle(args.model)
     state = PartialState()
     model = bundle.load_model().to(state.device)
     split = load_split(args.data, args.split, limit=args.limit)
-    with tqdm(total=len(split), unit="image", file=sys.stderr, disable=None) as bar:
+    with tqdm(
+        total=len(split),
+        unit="image",
+        file=sys.stderr,
+        disable=None if state.is_main_process else True,
+    ) as bar:
 
         def show(done: int, total: int) -> None:
             bar.update(done - bar.n)

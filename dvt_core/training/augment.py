@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dvt_core.errors import InputError
 from dvt_core.training.recipe import AugmentConfig
 
 
@@ -19,6 +20,8 @@ def augment(images: Tensor, config: AugmentConfig, generator: torch.Generator) -
     """
     B, C, S, _ = images.shape
     device = images.device
+    if config.crop_padding >= S:
+        raise InputError(f"crop_padding {config.crop_padding} is not below the image size {S}")
     steps = torch.arange(S)
     shift = torch.randint(
         -config.crop_padding, config.crop_padding + 1, (2, B, 1), generator=generator

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from dvt_core.bundle import THRESHOLDS, Bundle, write_atomically
+from dvt_core.data_sources import DATASETS
 from dvt_core.exit_table import ExitTable
 from dvt_core.macs import stage_macs
 from dvt_core.solver import pareto_front
@@ -51,8 +52,7 @@ Thresholds solved on calibration (n = {n_calibration}, never trained on), shown 
 Pictures are resized to {size} px (shorter side) and cropped in the middle. The model knows
 {classes} classes: {class_names}. Anything else is given one of these words.
 
-Training data: {data} (no open licence; none of its images are in this repository). The weights
-and tables are released under the project's licence (Apache-2.0).
+Data: {data}{data_note}.
 """
 
 
@@ -92,6 +92,7 @@ def write_card(bundle: Bundle) -> None:
         thresholds_file=THRESHOLDS,
         points=len(bundle.solved),
         training=_training(bundle),
+        data_note=_data_note(test.info.data),
     )
     write_atomically(Path(bundle.path) / CARD, text.encode())
 
@@ -124,14 +125,18 @@ def _share(share: float, n: int) -> str:
     return f"{100 * share:.1f} ± {100 * math.sqrt(share * (1 - share) / n):.1f} %"
 
 
+def _data_note(name: str) -> str:
+    return f". {DATASETS[name].note}" if name in DATASETS else ""
+
+
 def _training(bundle: Bundle) -> str:
     notes = bundle.info.get("training") or {}
     if not notes:
         return "Not recorded."
     return (
         f"{notes['images']:,} images, {notes['epochs']} epochs in {notes['minutes']} minutes on "
-        f"{notes['device']} ({notes['processes']} process, precision "
+        f"{notes['device']} (processes: {notes['processes']}, precision: "
         f"{'float32' if notes['precision'] == 'no' else notes['precision']}, torch "
         f"{notes['torch']}). Recipe: `recipe.toml`; log: `training.csv`; curves: `curves.png`.\n"
-        f"Again: `python -m dvt_core train {bundle.path.name}/recipe.toml --out DIR`."
+        "Again, in this folder: `python -m dvt_core train recipe.toml --out DIR`."
     )

@@ -5,7 +5,7 @@ interrupted anywhere ends in the same weights. `accelerate` spreads it over proc
 machines: `accelerate launch -m dvt_core train RECIPE`.
 
 References:
-    paper, section 3.1 (sum of the exits' losses, weight 1 each) and appendix-free recipe notes.
+    paper, section 3.1: the sum of the exits' losses, weight 1 each.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from dvt_core.bundle import CONFIG, write_atomically
 from dvt_core.data import ImageSplit, load_split
 from dvt_core.errors import InputError
 from dvt_core.evaluate import device_name
@@ -84,7 +85,14 @@ class RunState:
         try:
             raw: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             same = raw["recipe"] == recipe.to_dict()
-        except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        except (
+            OSError,
+            RuntimeError,
+            EOFError,
+            KeyError,
+            TypeError,
+            pickle.UnpicklingError,
+        ) as error:
             raise InputError(
                 f"the checkpoint {path} is damaged; delete it to start anew"
             ) from error
@@ -92,10 +100,14 @@ class RunState:
             raise InputError(
                 f"{path} was made with another recipe; choose another --out or drop --resume"
             )
-        self.model.load_state_dict(raw["model"])
-        self.ema.module.load_state_dict(raw["ema"])
-        self.optimizer.load_state_dict(raw["optimizer"])
-        self.loss_sums, self.rows = raw["loss_sums"], raw["rows"]
+        try:
+            self.model.load_state_dict(raw["model"])
+            self.ema.module.load_state_dict(raw["ema"])
+            self.optimizer.load_state_dict(raw["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise InputError(f"{path} was made with another version of the preset") from error
+        self.loss_sums.copy_(raw["loss_sums"])
+        self.rows = raw["rows"]
         self.step, self.seconds = raw["step"], raw["seconds"]
 
 
@@ -141,13 +153,14 @@ def train(
     """
     recipe = load_recipe(recipe_path)
     accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
+    if recipe.batch_size % accelerator.num_processes:
+        raise InputError(
+            f"batch_size {recipe.batch_size} cannot be shared evenly by "
+            f"{accelerator.num_processes} processes; choose a multiple"
+        )
     checkpoint = out_dir / CHECKPOINT
-    if checkpoint.exists() and not resume:
+    if not resume and (checkpoint.exists() or (out_dir / CONFIG).exists()):
         raise InputError(f"{out_dir} already holds a run; add --resume or choose another --out")
-    out_dir.mkdir(parents=True, exist_ok=True)
-    if accelerator.is_main_process:
-        (out_dir / "recipe.toml").write_bytes(Path(recipe_path).read_bytes())
-
     split = load_split(recipe.data, "train", data_dir=data_dir)
     watched = load_split(recipe.data, "calibration", data_dir=data_dir, limit=recipe.monitor_images)
     torch.manual_seed(recipe.seed)
@@ -164,10 +177,23 @@ def train(
     state = _start(model, recipe)
     if resume and checkpoint.exists():
         state.load(checkpoint, recipe)
+    _claim(out_dir, Path(recipe_path), accelerator)
     wrapped, state.optimizer = accelerator.prepare(model, state.optimizer)
     _run(wrapped, data, monitor, state, accelerator, out_dir)
     publish(state.ema.module, recipe, out_dir, _notes(state, data, accelerator), data_dir)
     return out_dir
+
+
+def _claim(out_dir: Path, recipe_path: Path, accelerator: Accelerator) -> None:
+    """Makes the folder and puts the recipe into it, once nothing can refuse the run any more."""
+    if not accelerator.is_main_process:
+        return
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        text = recipe_path.read_bytes()
+        write_atomically(out_dir / "recipe.toml", text)
+    except OSError as error:
+        raise InputError(f"cannot write into {out_dir}: {error.strerror}") from error
 
 
 def _notes(state: RunState, data: TrainingData, accelerator: Accelerator) -> dict[str, Any]:
@@ -190,10 +216,10 @@ def learning_rate(step: int, total: int, warmup: int, peak: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
 
 
-def joint_loss(logits: tuple[Tensor, ...], labels: Tensor, smoothing: float) -> Tensor:
+def exit_losses(logits: tuple[Tensor, ...], labels: Tensor, smoothing: float) -> Tensor:
     """(num_exits,) cross-entropy of every exit; training minimises their sum (section 3.1)."""
     return torch.stack(
-        [F.cross_entropy(exit.float(), labels, label_smoothing=smoothing) for exit in logits]
+        [F.cross_entropy(each.float(), labels, label_smoothing=smoothing) for each in logits]
     )
 
 
@@ -203,7 +229,8 @@ def _start(model: DynamicViT, recipe: Recipe) -> RunState:
     )
     optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.99), fused=True)
     ema = ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True)
-    return RunState(model, ema, optimizer, torch.zeros(model.num_exits))
+    device = next(model.parameters()).device
+    return RunState(model, ema, optimizer, torch.zeros(model.num_exits, device=device))
 
 
 def _run(
@@ -231,7 +258,7 @@ def _run(
         if state.step % data.steps_per_epoch == 0:
             row = monitor.row(
                 state.ema.module,
-                state.loss_sums / data.steps_per_epoch,
+                accelerator.reduce(state.loss_sums, "mean").cpu() / data.steps_per_epoch,
                 epoch=state.step // data.steps_per_epoch,
                 step=state.step,
                 seconds=round(state.seconds, 1),
@@ -245,12 +272,14 @@ def _run(
             state.save(out_dir / CHECKPOINT, recipe)
             saved = time.monotonic()
     bar.close()
+    if main and state.rows:
+        write_log(state.rows, out_dir)  # a resumed run may have had nothing left to do
 
 
 def _step(
     wrapped: nn.Module, data: TrainingData, state: RunState, rate: float, accelerator: Accelerator
 ) -> Tensor:
-    """One optimiser step; returns the (num_exits,) losses on the CPU."""
+    """One optimiser step; returns this process's (num_exits,) losses."""
     recipe = data.recipe
     for group in state.optimizer.param_groups:
         group["lr"] = rate
@@ -259,10 +288,10 @@ def _step(
     wrapped.train()
     with accelerator.autocast():
         logits = wrapped(state.model.preprocess.normalize(images))
-    losses = joint_loss(logits, labels, recipe.label_smoothing)
+    losses = exit_losses(logits, labels, recipe.label_smoothing)
     state.optimizer.zero_grad()
     accelerator.backward(losses.sum())
     accelerator.clip_grad_norm_(wrapped.parameters(), recipe.grad_clip)
     state.optimizer.step()
     state.ema.update(state.model, step=state.step)
-    return losses.detach().cpu()
+    return losses.detach()

@@ -29,7 +29,7 @@ class Monitor:
         right = torch.zeros(model.num_exits)
         for images, labels in zip(self.images.split(250), self.labels.split(250), strict=True):
             logits = model.eval()(model.preprocess.normalize(images))
-            right += torch.stack([(exit.argmax(1) == labels).sum() for exit in logits]).cpu()
+            right += torch.stack([(each.argmax(1) == labels).sum() for each in logits]).cpu()
         row = dict(place)
         for i in range(model.num_exits):
             row[f"train_loss_{i + 1}"] = round(float(losses[i]), 4)

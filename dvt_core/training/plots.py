@@ -7,7 +7,8 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-EXIT_COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#CC79A7", "#009E73")
+# as in app/figures/theme.py
+EXIT_COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#CC79A7", "#56B4E9", "#009E73")
 
 
 def plot_log(rows: list[dict[str, float]], path: Path) -> None:

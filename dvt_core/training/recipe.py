@@ -6,6 +6,7 @@ read here. Unknown or missing keys are refused, so a misspelt option never goes 
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -28,6 +29,12 @@ class AugmentConfig:
     crop_padding: int = 4
     flip: bool = True
     cutout: int = 8
+
+    def __post_init__(self) -> None:
+        """Checks types and signs."""
+        _check_types(self)
+        if min(self.crop_padding, self.cutout) < 0:
+            raise InputError("crop_padding and cutout must be 0 or more")
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,10 @@ class Recipe:
     model_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Checks names and signs."""
+        """Checks types, names and signs."""
+        _check_types(self)
+        if "num_classes" in self.model_options:
+            raise InputError("model_options has num_classes, but the data set gives it; drop it")
         if self.model not in PRESETS:
             raise InputError(f"unknown model {self.model!r}, known are {', '.join(PRESETS)}")
         if self.mixed_precision not in ("no", "bf16"):
@@ -81,6 +91,19 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, kept in checkpoints to refuse a resume under another recipe."""
         return asdict(self)
+
+
+_KINDS = {"int": int, "float": (int, float), "str": str, "bool": bool}  # of annotations
+
+
+def _check_types(options: Recipe | AugmentConfig) -> None:
+    for each in fields(options):
+        value, kind = getattr(options, each.name), _KINDS.get(str(each.type))
+        is_wrong = kind and (
+            not isinstance(value, kind) or isinstance(value, bool) != (kind is bool)
+        )
+        if is_wrong or (isinstance(value, float) and not math.isfinite(value)):
+            raise InputError(f"{each.name} is {value!r}, expected a value of type {each.type}")
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -1,5 +1,4 @@
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -145,10 +144,3 @@ def test_costs_of_real_models_stay_exact():
     for point in pareto_front(table).points:
         counts = [round(share * 400) for share in point.exit_shares]
         assert point.macs == sum(c * m for c, m in zip(counts, macs, strict=True)) / 400
-
-
-def test_solving_5000_images_takes_about_a_second():
-    table = cascade_table(5000, seed=2)
-    start = time.process_time()
-    pareto_front(table)
-    assert time.process_time() - start < 1.5

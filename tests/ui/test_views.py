@@ -109,6 +109,13 @@ def test_look_takes_an_upload_and_keeps_it_when_the_next_is_broken(models_dir):
     assert "mine.png, 60x40 pixels" in _captions(at) and "Answer" in _metrics(at)
 
 
+def test_look_does_not_trust_a_file_name(models_dir):
+    at = _open()
+    at.button_group(key="from").set_value("upload").run()
+    at.file_uploader(key="look_upload").upload("![x](http://a.b/c).png", png()).run()
+    assert "http:" not in _captions(at) and "60x40 pixels" in _captions(at)
+
+
 @pytest.mark.parametrize("data", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n"], ids=str)
 def test_look_explains_a_bad_file_in_one_sentence(models_dir, data):
     at = _open()
@@ -205,7 +212,9 @@ def test_pages_follow_the_number_of_exits(models_dir, num_exits):
     at = _open(model="small")
     assert len([b for b in re.findall(r">stage \d", _html(at))]) == num_exits
     at.switch_page(TRADEOFF).run()
-    assert not at.exception and f"exit {num_exits} alone" in _curve(at)
+    for way in ("budget", "accuracy", "threshold"):
+        at.button_group(key="ask").set_value(way).run()
+        assert not at.exception and f"exit {num_exits} alone" in _curve(at)
 
 
 def _damage(folder: Path, file: str) -> None:
