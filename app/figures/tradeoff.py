@@ -46,7 +46,8 @@ def tradeoff_figure(
         figure.add_trace(_line(in_order, unit, "solved thresholds", "dot"))
     for index, (macs, accuracy) in enumerate(exits):
         figure.add_trace(_exit_dot(index, macs / unit.scale, 100 * accuracy, len(exits)))
-    figure.add_trace(_marker(here, unit, "#ffffff" if dark else "#111111"))
+    is_left = here.macs < 0.3 * exits[-1][0]
+    figure.add_trace(_marker(here, unit, "#ffffff" if dark else "#111111", is_left=is_left))
     figure.update_layout(
         height=400,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
@@ -85,7 +86,7 @@ def _exit_dot(index: int, cost: float, accuracy: float, num_exits: int) -> go.Sc
     )
 
 
-def _marker(here: OperatingPoint, unit: MacUnit, ink: str) -> go.Scatter:
+def _marker(here: OperatingPoint, unit: MacUnit, ink: str, *, is_left: bool) -> go.Scatter:
     return go.Scatter(
         x=[here.macs / unit.scale],
         y=[100 * here.accuracy],
@@ -93,7 +94,8 @@ def _marker(here: OperatingPoint, unit: MacUnit, ink: str) -> go.Scatter:
         name="you are here",
         showlegend=False,
         text=["<b>you are here</b>"],
-        textposition="top left",
+        textposition="top right" if is_left else "top left",
+        cliponaxis=False,
         marker={"symbol": "diamond-open", "color": ink, "size": 17, "line": {"width": 3}},
         hovertemplate=f"you are here<br>%{{y:.1f}} %<br>%{{x:.3g}} {unit.name}<extra></extra>",
     )

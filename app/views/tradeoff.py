@@ -29,7 +29,7 @@ def lab(bundle: Bundle) -> None:
     points = 100 * (here.accuracy - full_accuracy)
     with numbers:
         metric("Accuracy", percent(here.accuracy), f"{points:+.1f} points against always full")
-        saved = f"{times_less(here.macs, full_macs)} than always full ({unit.format(full_macs)})"
+        saved = f"{times_less(here.macs, full_macs)}; always full is {unit.format(full_macs)}"
         metric("Mean cost per image", unit.format(here.macs), saved)
         st.markdown("Where the images leave")
         st.html(share_bars(here.exit_shares))

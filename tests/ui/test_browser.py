@@ -21,7 +21,7 @@ from dvt_core.thresholds import replay
 from tests.ui.tiny_model import png
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 120  # a busy two-core machine
+PATIENCE_S = 300  # two cores may be busy with a training run
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
