@@ -60,11 +60,11 @@ def classify(
     for index, (stage, limit) in enumerate(zip(model.stages, limits, strict=True)):
         if not len(alive):
             break
-        previous = stage(images, previous, keep_relations)
-        probs = previous.logits.float().softmax(dim=1).cpu().numpy()
+        output: StageOutput = stage(images, previous, keep_relations)
+        probs = output.logits.float().softmax(dim=1).cpu().numpy()
         milliseconds = (time.perf_counter() - began) * 1000
         for row, image in enumerate(alive):
-            maps = _maps(previous, row, stage.num_heads) if keep_relations else (None, None)
+            maps = _maps(output, row, stage.num_heads) if keep_relations else (None, None)
             record = ExitRecord(index, probs[row], model.exit_macs[index], milliseconds, *maps)
             records[image].append(record)
         is_sure = probs.max(axis=1).astype(np.float64) >= limit
@@ -72,7 +72,8 @@ def classify(
         exits[fires], is_open[fires] = index, False
         if not all_exits and is_sure.any():
             stays = torch.from_numpy(~is_sure).to(images.device)
-            images, previous, alive = images[stays], previous.select(stays), alive[~is_sure]
+            images, output, alive = images[stays], output.select(stays), alive[~is_sure]
+        previous = output
     return [Prediction(int(e), tuple(r), limits[:-1]) for e, r in zip(exits, records, strict=True)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
@@ -22,10 +23,8 @@ def evaluate(args: Namespace) -> tuple[dict[str, Any], str] | None:
     Under `accelerate launch -m dvt_core evaluate ...` the processes share the images and the
     first one answers.
     """
-    if args.out is not None and args.out.is_dir():  # said before minutes of work, not after
-        raise InputError(f"--out {args.out} is a folder, expected a file like table.parquet")
-    if args.out is not None and not args.out.absolute().parent.is_dir():
-        raise InputError(f"--out {args.out}: there is no folder {args.out.parent}, make it first")
+    if args.out is not None:
+        _check_out(args.out)
     bundle = load_bundle(args.model)
     state = PartialState()
     model = bundle.load_model().to(state.device)
@@ -62,3 +61,11 @@ def evaluate(args: Namespace) -> tuple[dict[str, Any], str] | None:
     return document, f"{bundle.name} on {table.n} images, {split.title}, {split.split} split\n" + (
         align(rows)
     )
+
+
+def _check_out(path: Path) -> None:
+    """Says what is wrong with a place for the table before minutes of work, not after."""
+    if path.is_dir():
+        raise InputError(f"--out {path} is a folder, expected a file like table.parquet")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"--out {path}: there is no folder {path.parent}, make it first")

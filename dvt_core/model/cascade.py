@@ -6,6 +6,8 @@ The model never decides. `forward` computes every exit (for training and for tab
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from dvt_core.config import DVTConfig
@@ -40,7 +42,7 @@ class DynamicViT(nn.Module):
         self.class_names = class_names
         self.name, self.weights_sha256 = config.name, ""
         self.preprocess = Preprocess.from_config(config)
-        self.stages = nn.ModuleList(
+        self.stages: Sequence[Stage] = nn.ModuleList(  # type: ignore[assignment]
             Stage(config, index, drop_path_rate) for index in range(config.num_exits)
         )
 
@@ -79,6 +81,7 @@ class DynamicViT(nn.Module):
         previous: StageOutput | None = None
         logits = []
         for stage in self.stages:
-            previous = stage(images, previous)
-            logits.append(previous.logits)
+            output: StageOutput = stage(images, previous)
+            logits.append(output.logits)
+            previous = output
         return tuple(logits)

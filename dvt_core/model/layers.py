@@ -1,8 +1,8 @@
 """timm's attention and block, opened where the cascade hands things on.
 
 References:
-    timm.models.vision_transformer.Attention and Block (parameter names are untouched, so plain
-    ViT and DeiT weights load as they are); paper, section 3.2 and figure 3.
+    timm.layers.attention.Attention and timm.models.vision_transformer.Block (parameter names are
+    untouched, so plain ViT and DeiT weights load as they are); paper, section 3.2 and figure 3.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from timm.layers import Mlp
-from timm.models.vision_transformer import Attention, Block
+from timm.layers.attention import Attention
+from timm.layers.mlp import Mlp
+from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from dvt_core.model.reuse import FeatureReuse

@@ -7,6 +7,8 @@ row-major order.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -52,7 +54,7 @@ class ResidualPair(nn.Module):
         super().__init__()
         self.conv1 = ConvNorm(channels, channels)
         self.conv2 = ConvNorm(channels, channels)
-        nn.init.zeros_(self.conv2[1].weight)
+        nn.init.zeros_(cast(nn.BatchNorm2d, self.conv2[1]).weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""

@@ -16,13 +16,13 @@ import pickle
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from timm.optim import param_groups_weight_decay
-from timm.utils import ModelEmaV3
+from timm.optim._param_groups import param_groups_weight_decay
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -256,15 +256,7 @@ def _run(
         state.seconds = spent + time.monotonic() - began
         bar.update()
         if state.step % data.steps_per_epoch == 0:
-            row = monitor.row(
-                state.ema.module,
-                accelerator.reduce(state.loss_sums, "mean").cpu() / data.steps_per_epoch,
-                epoch=state.step // data.steps_per_epoch,
-                step=state.step,
-                seconds=round(state.seconds, 1),
-                lr=rate,
-            )
-            state.rows.append(row)
+            state.rows.append(_row(monitor, data, state, rate, accelerator))
             state.loss_sums.zero_()
             if main:
                 write_log(state.rows, out_dir)
@@ -274,6 +266,21 @@ def _run(
     bar.close()
     if main and state.rows:
         write_log(state.rows, out_dir)  # a resumed run may have had nothing left to do
+
+
+def _row(
+    monitor: Monitor, data: TrainingData, state: RunState, rate: float, accelerator: Accelerator
+) -> dict[str, float]:
+    """The log's row of the epoch that has just ended; losses are the mean over all processes."""
+    losses = cast(Tensor, accelerator.reduce(state.loss_sums, "mean"))
+    return monitor.row(
+        state.ema.module,
+        losses / data.steps_per_epoch,
+        epoch=state.step // data.steps_per_epoch,
+        step=state.step,
+        seconds=round(state.seconds, 1),
+        lr=rate,
+    )
 
 
 def _step(

@@ -31,16 +31,18 @@ def picture(seed: int, size: int = 12) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def png(seed: int) -> bytes:
+def encoded(seed: int, kind: str = "PNG") -> bytes:
     out = io.BytesIO()
-    picture(seed).save(out, "PNG")
+    picture(seed).save(out, kind)
     return out.getvalue()
 
 
-def write_parquet(path: Path, labels, names=None, image="image", label="label", first=0) -> None:
-    cells = [{"bytes": png(first + i), "path": None} for i in range(len(labels))]
-    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    table = pa.table({image: pa.array(cells, kind), label: pa.array(labels, pa.int64())})
+def write_parquet(
+    path: Path, labels, names=None, image="image", label="label", first=0, kind="PNG"
+) -> None:
+    cells = [{"bytes": encoded(first + i, kind), "path": None} for i in range(len(labels))]
+    struct = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    table = pa.table({image: pa.array(cells, struct), label: pa.array(labels, pa.int64())})
     features = {image: {"_type": "Image"}, label: {"dtype": "int64", "_type": "Value"}}
     if names:
         features[label] = {"names": names, "_type": "ClassLabel"}
@@ -174,8 +176,15 @@ def test_load_split_finds_named_sets(tmp_path, monkeypatch, place):
         monkeypatch.setenv("DVT_DATA", str(parent / place[1]))
     data_dir = parent / place[1] if place[0] == "data_dir" else None
     test = load_split("cifar10", "test", data_dir=data_dir)
-    assert (len(test), test.title) == (3, "CIFAR-10, re-encoded as JPEG")
+    assert (len(test), test.title) == (3, "CIFAR-10")
     assert data_status("cifar10", data_dir).place.samefile(fetch("cifar10", data_dir))
+
+
+def test_a_jpeg_copy_of_cifar_is_named_as_one(tmp_path):
+    names = [str(i) for i in range(10)]
+    write_parquet(tmp_path / "cifar10" / "test-0.parquet", [3, 9], names, kind="JPEG")
+    title = load_split("cifar10", "test", data_dir=tmp_path).title
+    assert title == "CIFAR-10, re-encoded as JPEG"
 
 
 def test_load_split_refuses_the_wrong_set(parquet_set):

@@ -11,7 +11,7 @@ THRESHOLDS = [(0.0, 0.0), (0.35, 0.45), (0.5, 0.4), (1.01, 0.45), (0.45, 1.01), 
 
 def mixed(model, images) -> tuple[float, float]:
     """Thresholds under which every exit of these images is used."""
-    first, second, _ = (e.softmax(1).max(1).values for e in model(images))
+    first, second, _ = (e.detach().softmax(1).max(1).values for e in model(images))
     t1 = float(first.sort().values[-3])
     t2 = float(second[first < t1].sort().values[-3])
     return t1, t2

@@ -61,7 +61,7 @@ def test_train_leaves_a_complete_model_folder(recipe, tmp_path):
     again = evaluate(model, split, batch_size=5)
     np.testing.assert_array_equal(again.predictions, table.predictions)
     np.testing.assert_allclose(again.confidences, table.confidences, atol=1e-5)
-    rows = list(csv.DictReader((tmp_path / "run" / "training.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "run" / "training.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert float(rows[-1]["train_loss_3"]) < float(rows[0]["train_loss_3"])
     with Image.open(tmp_path / "run" / "curves.png") as curves:
