@@ -37,15 +37,10 @@ def current_bundle() -> Bundle:
         st.stop()
 
 
-def class_words(bundle: Bundle) -> tuple[str, ...]:
-    """One word per class; numbers where the model folder names none."""
-    return bundle.class_names or tuple(f"class {i}" for i in range(bundle.config.num_classes))
-
-
 def answer(bundle: Bundle, picture: Picture, prediction: Prediction) -> None:
     """The headline: what the cascade answered, where it stopped and what that cost."""
     costs = exit_macs(bundle.config)
-    unit, names = MacUnit.of(costs), class_words(bundle)
+    unit, names = MacUnit.of(costs), bundle.class_names
     spent = percent(prediction.macs / costs[-1], 0)
     saved = times_less(prediction.macs, costs[-1])
     words = [_word(name) for name in names]
@@ -70,7 +65,7 @@ def metric(label: str, value: str, remark: str) -> None:
 
 def about_classes(bundle: Bundle, picture: Picture) -> None:
     """Says so when the picture's own word is none of the model's classes, and lists them."""
-    names = class_words(bundle)
+    names = bundle.class_names
     if picture.label and _word(picture.label) not in map(_word, names):
         st.info(
             f"This picture is labelled “{_word(picture.label)}”, a word this model does not have. "
@@ -113,7 +108,7 @@ def computed_lane(
     with st.container(border=True, key=f"lane_{index}", height="stretch"):
         st.html(lane_head(index, stage))
         _grid_picture(seen, stage)
-        st.html(top_classes(record, class_words(bundle)))
+        st.html(top_classes(record, bundle.class_names))
         st.html(confidence(record, threshold))
         st.html(f'<p class="dvt-verdict">{verdict}</p>')
         st.caption(_cost_line(bundle, record, before))
@@ -138,7 +133,7 @@ def skipped_lane(
             st.caption(f"{cost} spared.")
         else:
             _grid_picture(seen, stage)
-            st.html(f'<div class="dvt-ghost">{top_classes(record, class_words(bundle))}</div>')
+            st.html(f'<div class="dvt-ghost">{top_classes(record, bundle.class_names)}</div>')
             st.html('<p class="dvt-verdict dvt-ghost">Not part of the answer.</p>')
             words = f"Computed because you asked, for {cost} more. The model stopped at {stopped}."
             st.caption(words)
