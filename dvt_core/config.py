@@ -66,13 +66,63 @@ class ConvTokenizerConfig:
         return self.levels[-1].size
 
 
-TokenizerConfig = PatchTokenizerConfig | ConvTokenizerConfig
-TOKENIZERS: dict[str, type[Any]] = {t.kind: t for t in (PatchTokenizerConfig, ConvTokenizerConfig)}
+@dataclass(frozen=True)
+class UnfoldConfig:
+    """One soft split of Tokens-to-Token: overlapping windows, each flattened into one token."""
+
+    kernel_size: int
+    stride: int
+    padding: int
+
+    def grid_size(self, size: int) -> int:
+        """Windows per side over `size` pixels or tokens."""
+        return (size + 2 * self.padding - self.kernel_size) // self.stride + 1
+
+
+@dataclass(frozen=True)
+class T2TTokenizerConfig:
+    """Tokens-to-Token: soft splits with a performer layer between each two (Yuan et al. 2021).
+
+    `token_dim` is the width of the performer layers, `num_features` the number of their random
+    features, `dropout` acts inside them in training only (hard coded in the official code).
+    """
+
+    kind: ClassVar[str] = "t2t"
+    unfolds: tuple[UnfoldConfig, ...]
+    token_dim: int = 64
+    num_features: int = 32
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Checks that there is a soft split."""
+        if not self.unfolds:
+            raise InputError("a t2t tokenizer got no unfolds, it needs at least one")
+
+    def grid_sizes(self, img_size: int) -> tuple[int, ...]:
+        """Tokens per side after every soft split."""
+        sizes = [img_size]
+        for unfold in self.unfolds:
+            sizes.append(unfold.grid_size(sizes[-1]))
+        return tuple(sizes[1:])
+
+    def grid_size(self, img_size: int) -> int:
+        """Tokens per side for a square image of `img_size` pixels."""
+        return self.grid_sizes(img_size)[-1]
+
+
+TokenizerConfig = PatchTokenizerConfig | ConvTokenizerConfig | T2TTokenizerConfig
+TOKENIZERS: dict[str, type[Any]] = {
+    t.kind: t for t in (PatchTokenizerConfig, ConvTokenizerConfig, T2TTokenizerConfig)
+}
+POS_EMBEDS = ("learned", "sinusoid")
 
 
 @dataclass(frozen=True)
 class StageConfig:
-    """One transformer of the cascade. Names are timm's."""
+    """One transformer of the cascade. Names are timm's.
+
+    `pos_embed` is "learned" (ViT, DeiT) or "sinusoid" (T2T-ViT: fixed, never trained).
+    """
 
     tokenizer: TokenizerConfig
     grid_size: int
@@ -81,6 +131,7 @@ class StageConfig:
     num_heads: int
     mlp_ratio: float = 4.0
     qkv_bias: bool = True
+    pos_embed: str = "learned"
 
     def __post_init__(self) -> None:
         """Checks the sizes."""
@@ -91,6 +142,8 @@ class StageConfig:
             raise InputError(
                 f"embed_dim {self.embed_dim} is not a multiple of num_heads {self.num_heads}"
             )
+        if self.pos_embed not in POS_EMBEDS:
+            raise InputError(f"pos_embed is {self.pos_embed!r}, known are {', '.join(POS_EMBEDS)}")
 
     @property
     def num_tokens(self) -> int:
@@ -180,8 +233,9 @@ def _stage_from_dict(raw: dict[str, Any]) -> StageConfig:
     kind = tokenizer.pop("kind")
     if kind not in TOKENIZERS:
         raise InputError(f"unknown tokenizer {kind!r}, known are {', '.join(sorted(TOKENIZERS))}")
-    if kind == ConvTokenizerConfig.kind:
-        tokenizer["levels"] = tuple(ConvLevelConfig(**level) for level in tokenizer["levels"])
+    for name, part in (("levels", ConvLevelConfig), ("unfolds", UnfoldConfig)):
+        if name in tokenizer:
+            tokenizer[name] = tuple(part(**each) for each in tokenizer[name])
     return StageConfig(tokenizer=TOKENIZERS[kind](**tokenizer), **fields)
 
 

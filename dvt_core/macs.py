@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from dvt_core.config import ConvTokenizerConfig, DVTConfig, StageConfig
+from dvt_core.config import ConvTokenizerConfig, DVTConfig, StageConfig, T2TTokenizerConfig
 
 
 def stage_macs(config: DVTConfig) -> tuple[int, ...]:
@@ -26,7 +26,7 @@ def exit_macs(config: DVTConfig) -> tuple[int, ...]:
 def _stage(config: DVTConfig, index: int) -> int:
     stage = config.stages[index]
     previous = config.stages[index - 1] if index else None
-    total = _tokenizer(stage, config.in_chans) + stage.embed_dim * config.num_classes
+    total = _tokenizer(stage, config) + stage.embed_dim * config.num_classes
     context = config.context_dim if previous and config.feature_reuse else 0
     total += stage.depth * _block(stage, context)
     if previous and config.feature_reuse:
@@ -49,12 +49,32 @@ def _feature_mlp(config: DVTConfig, previous: StageConfig) -> int:
     return config.context_hidden * (previous.embed_dim + config.context_dim)
 
 
-def _tokenizer(stage: StageConfig, in_chans: int) -> int:
-    if not isinstance(stage.tokenizer, ConvTokenizerConfig):
-        return in_chans * stage.tokenizer.patch_size**2 * stage.embed_dim * stage.grid_size**2
+def _tokenizer(stage: StageConfig, config: DVTConfig) -> int:
+    tokens = stage.embed_dim * stage.grid_size**2
+    if isinstance(stage.tokenizer, T2TTokenizerConfig):
+        return _t2t(stage.tokenizer, config.in_chans, config.img_size, tokens)
+    if isinstance(stage.tokenizer, ConvTokenizerConfig):
+        return _conv(stage.tokenizer, config.in_chans, tokens)
+    return config.in_chans * stage.tokenizer.patch_size**2 * tokens
+
+
+def _conv(tokenizer: ConvTokenizerConfig, in_chans: int, tokens: int) -> int:
     total = 0
-    for level in stage.tokenizer.levels:
+    for level in tokenizer.levels:
         convolutions = level.channels * (in_chans + 2 * level.depth * level.channels)
         total += 9 * convolutions * level.size**2
         in_chans = level.channels
-    return total + in_chans * stage.embed_dim * stage.grid_size**2
+    return total + in_chans * tokens
+
+
+def _t2t(tokenizer: T2TTokenizerConfig, in_chans: int, img_size: int, tokens: int) -> int:
+    """Performers (per token: kqv; both features; k^T v, q of it and its sum; proj; MLP)."""
+    dim, features = tokenizer.token_dim, tokenizer.num_features
+    total, width = 0, in_chans
+    for unfold, side in zip(
+        tokenizer.unfolds[:-1], tokenizer.grid_sizes(img_size)[:-1], strict=True
+    ):
+        width *= unfold.kernel_size**2
+        per_token = 3 * width * dim + 4 * dim * features + features + 3 * dim * dim
+        total, width = total + side**2 * per_token, dim
+    return total + width * tokenizer.unfolds[-1].kernel_size ** 2 * tokens

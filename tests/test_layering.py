@@ -33,7 +33,10 @@ ORDER = (
     "dvt_core.model.stage",
     "dvt_core.model.cascade",
     "dvt_core.model.build",
+    "dvt_core.model.official_names",
+    "dvt_core.model.pretrained",
     "dvt_core.model",
+    "dvt_core.authors",
     "dvt_core.table_file",
     "dvt_core.exit_table",
     "dvt_core.thresholds",
@@ -63,6 +66,11 @@ FORBIDDEN_TEXT = {
     r"unsafe_allow_html": "build it from Streamlit's own elements",
     r"less_token": "say coarse, or the grid size",
     r"\b(?!torch\.|timm\.|data\.)\w*_utils\b": "name a module by its noun",
+}
+
+
+ALLOWED_TEXT = {  # path -> pattern that it may hold, because
+    "dvt_core/model/official_names.py": r"less_token",  # it is the map to the official spelling
 }
 
 
@@ -159,6 +167,8 @@ def test_words_we_do_not_use() -> None:
         assert "utils" not in path.stem, f"{relative(path)}: name a module by its noun"
         text = path.read_text()
         for pattern, instead in FORBIDDEN_TEXT.items():
+            if pattern == ALLOWED_TEXT.get(relative(path)):
+                continue
             hit = re.search(pattern, text)
             assert hit is None, f"{relative(path)}: {hit and hit.group()!r}: {instead}"
 

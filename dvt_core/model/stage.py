@@ -46,9 +46,11 @@ class Stage(nn.Module):
         previous = config.stages[index - 1] if index else None
         self.hands_on_relations = config.relation_reuse and index + 1 < config.num_exits
         self.num_heads = stage.num_heads
-        self.tokenizer = build_tokenizer(stage.tokenizer, config.in_chans, stage.embed_dim)
+        self.tokenizer = build_tokenizer(
+            stage.tokenizer, config.in_chans, stage.embed_dim, config.norm_eps
+        )
         self.cls_token = nn.Parameter(torch.zeros(1, 1, stage.embed_dim))
-        self.pos_embed = nn.Parameter(torch.zeros(1, stage.num_tokens, stage.embed_dim))
+        self.pos_embed = _pos_embed(stage)
         self.relation_reuse = _relation_reuse(config, previous, stage)
         self.blocks = nn.ModuleList(
             ReuseBlock(
@@ -66,7 +68,8 @@ class Stage(nn.Module):
         self.head = nn.Linear(stage.embed_dim, config.num_classes)
         self.apply(_init_linear)
         nn.init.trunc_normal_(self.cls_token, std=0.02)
-        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        if self.pos_embed.requires_grad:
+            nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def forward(
         self, images: Tensor, previous: StageOutput | None = None, keep_relations: bool = False
@@ -95,6 +98,22 @@ class Stage(nn.Module):
             relations=torch.cat(relations, dim=1) if keep else None,
             reused=reused if keep_relations else None,
         )
+
+
+def _pos_embed(stage: StageConfig) -> nn.Parameter:
+    """(1, N, C), zeros to be learned, or the fixed sinusoid of T2T-ViT.
+
+    The sinusoid at position p (0 is the class token) and channel j has the angle
+    p / 10000**(2 (j // 2) / C), its sine in even and its cosine in odd channels.
+    """
+    shape = (1, stage.num_tokens, stage.embed_dim)
+    if stage.pos_embed == "learned":
+        return nn.Parameter(torch.zeros(shape))
+    position = torch.arange(stage.num_tokens, dtype=torch.float64)[:, None]
+    channel = torch.arange(stage.embed_dim)
+    angle = position / 10000 ** (2 * (channel // 2).double() / stage.embed_dim)
+    table = torch.where(channel % 2 == 0, angle.sin(), angle.cos())
+    return nn.Parameter(table.to(torch.get_default_dtype())[None], requires_grad=False)
 
 
 def _feature_reuse(

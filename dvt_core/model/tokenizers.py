@@ -11,13 +11,16 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
+from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 
 from dvt_core.config import (
     ConvLevelConfig,
     ConvTokenizerConfig,
     PatchTokenizerConfig,
+    T2TTokenizerConfig,
     TokenizerConfig,
+    UnfoldConfig,
 )
 
 
@@ -96,8 +99,93 @@ class ConvTokenizer(nn.Module):
         return self.proj(self.levels(images)).flatten(2).transpose(1, 2)
 
 
-def build_tokenizer(config: TokenizerConfig, in_chans: int, embed_dim: int) -> nn.Module:
+class Performer(nn.Module):
+    """One layer of linear attention that mixes tokens while they are still many.
+
+    Single head; softmax attention is approximated with positive random features, so its cost
+    grows with T instead of T**2. There is no shortcut from the input, whose width differs: the
+    values are the shortcut.
+
+    References:
+        Choromanski et al. 2021 (Performer); Yuan et al. 2021 (T2T-ViT), token_performer.py.
+    """
+
+    eps = 1e-8
+
+    def __init__(self, in_dim: int, config: T2TTokenizerConfig, norm_eps: float) -> None:
+        """Builds the layer; `w` is fixed: orthogonal rows of length sqrt(num_features)."""
+        super().__init__()
+        dim, features = config.token_dim, config.num_features
+        self.norm1 = nn.LayerNorm(in_dim, eps=norm_eps)
+        self.kqv = nn.Linear(in_dim, 3 * dim)
+        self.w = nn.Parameter(torch.empty(features, dim), requires_grad=False)
+        self.proj = nn.Linear(dim, dim)
+        self.drop = nn.Dropout(config.dropout)
+        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
+        self.mlp = Mlp(dim, hidden_features=dim)
+        nn.init.orthogonal_(self.w, gain=features**0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, in_dim) -> (B, T, token_dim)."""
+        k, q, v = self.kqv(self.norm1(x)).chunk(3, dim=2)  # in this order; (B, T, dim) each
+        k, q = self._features(k), self._features(q)  # (B, T, features)
+        total = q @ k.sum(dim=1).unsqueeze(2)  # (B, T, 1)
+        y = q @ (k.transpose(1, 2) @ v) / (total + self.eps)
+        y = v + self.drop(self.proj(y))
+        return y + self.drop(self.mlp(self.norm2(y)))
+
+    def _features(self, t: Tensor) -> Tensor:
+        """phi(t) = exp(t w^T - |t|^2 / 2) / sqrt(features): (B, T, dim) -> (B, T, features)."""
+        half_norm = t.square().sum(dim=2, keepdim=True) / 2
+        return torch.exp(t @ self.w.T - half_norm) / len(self.w) ** 0.5
+
+
+class SoftSplit(nn.Module):
+    """Overlapping windows of a grid, each flattened into one token (T2T-ViT)."""
+
+    def __init__(self, config: UnfoldConfig) -> None:
+        """Builds the unfold; it has no weights."""
+        super().__init__()
+        self.unfold = nn.Unfold(config.kernel_size, stride=config.stride, padding=config.padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, h) -> (B, windows, C * kernel_size**2); channel first, as torch unfolds."""
+        return self.unfold(x).transpose(1, 2)
+
+
+class T2TTokenizer(nn.Module):
+    """Tokens-to-Token: soft splits with a performer between each two, then a projection."""
+
+    def __init__(
+        self, config: T2TTokenizerConfig, in_chans: int, embed_dim: int, norm_eps: float
+    ) -> None:
+        """Builds the splits in order; the last one's windows are the tokens."""
+        super().__init__()
+        self.splits = nn.ModuleList(SoftSplit(unfold) for unfold in config.unfolds)
+        self.performers = nn.ModuleList()
+        width = in_chans
+        for unfold in config.unfolds[:-1]:
+            width *= unfold.kernel_size**2
+            self.performers.append(Performer(width, config, norm_eps))
+            width = config.token_dim
+        self.project = nn.Linear(width * config.unfolds[-1].kernel_size ** 2, embed_dim)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, in_chans, S, S) -> (B, grid**2, embed_dim)."""
+        x = self.splits[0](images)
+        for performer, split in zip(self.performers, self.splits[1:], strict=True):
+            x = performer(x).transpose(1, 2)  # (B, token_dim, T)
+            side = int(x.shape[2] ** 0.5)
+            x = split(x.unflatten(2, (side, side)))
+        return self.project(x)
+
+
+def build_tokenizer(
+    config: TokenizerConfig, in_chans: int, embed_dim: int, norm_eps: float
+) -> nn.Module:
     """The tokenizer that `config` describes."""
     if isinstance(config, PatchTokenizerConfig):
         return PatchTokenizer(config, in_chans, embed_dim)
+    if isinstance(config, T2TTokenizerConfig):
+        return T2TTokenizer(config, in_chans, embed_dim, norm_eps)
     return ConvTokenizer(config, in_chans, embed_dim)
