@@ -20,6 +20,7 @@ ORDER = (
     "dvt_core.errors",
     "dvt_core.config",
     "dvt_core.presets",
+    "dvt_core.paper",
     "dvt_core.results",
     "dvt_core.macs",
     "dvt_core.images",
