@@ -6,8 +6,10 @@ A folder holds
     calibration.parquet   exit table on which thresholds are solved
     test.parquet          exit table on which accuracy is shown
     thresholds.json       operating points solved on calibration, shown on test
+    authors.json          what the authors of converted weights measured themselves
     README.md             the model card, generated from the files above
-Reading one never runs code: JSON, safetensors and Parquet only.
+Only the first two are always there. Reading a folder never runs code: JSON, safetensors and
+Parquet only.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +27,11 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
+from torch import Tensor
 
+from dvt_core.authors import AUTHORS, AuthorsResults
 from dvt_core.config import DVTConfig
+from dvt_core.data_sources import DATASETS
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
 from dvt_core.model import DynamicViT, build_model
@@ -85,12 +92,23 @@ class Bundle:
         except (SafetensorError, ValueError) as error:
             raise InputError(f"the weights {path} are no safetensors file: {error}") from error
         model = build_model(self.config, class_names=self.class_names)
-        misfits = _misfits(model, state)
-        if misfits:
-            raise InputError(f"the weights {path} do not fit the architecture: {misfits}")
+        found = misfits(model.state_dict(), state)
+        if found:
+            raise InputError(f"the weights {path} do not fit the architecture: {few(found)}")
         model.load_state_dict(state)
         model.name, model.weights_sha256 = self.name, self.weights_sha256
         return model.eval().requires_grad_(False)
+
+    def has_table(self, split: str) -> bool:
+        """Whether the folder holds the exit table of "calibration" or "test"."""
+        return (self.path / f"{split}.parquet").is_file()
+
+    def table_command(self, split: str) -> str:
+        """What to type to make the exit table of "calibration" or "test"."""
+        imagenet = DATASETS["imagenet-1k"]
+        data = imagenet.name if self.config.num_classes == imagenet.num_classes else "DATA"
+        words = ("dvt", "evaluate", "--model", self.path, "--data", data, "--split", split)
+        return shlex.join(map(str, (*words, "--out", self.path / f"{split}.parquet")))
 
     def table(self, split: str) -> ExitTable:
         """The stored exit table of "calibration" or "test".
@@ -99,6 +117,10 @@ class Bundle:
             InputError: absent, damaged, or made with other weights.
         """
         path = self.path / f"{split}.parquet"
+        if not self.has_table(split):
+            raise InputError(
+                f"{self.name} has no table {path} yet; make it with: {self.table_command(split)}"
+            )
         table = self.check_table(ExitTable.load(path))
         if table.info.split != split:
             raise InputError(f"{path} holds the {table.info.split} split; restore the folder")
@@ -127,6 +149,16 @@ class Bundle:
             )
         except (KeyError, TypeError) as error:
             raise InputError(f"{self.path / THRESHOLDS} lacks {error}") from error
+
+    @cached_property
+    def authors(self) -> AuthorsResults | None:
+        """What the authors of converted weights measured themselves, if the folder keeps it.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = self.path / AUTHORS
+        return AuthorsResults.from_dict(_read_json(path)) if path.is_file() else None
 
 
 def list_models() -> tuple[str, ...]:
@@ -234,15 +266,19 @@ def _read_json(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _misfits(model: DynamicViT, state: dict[str, Any]) -> str:
-    """Names what is missing, unknown or of another shape; empty if all fits."""
-    wanted = model.state_dict()
-    found = [f"{key} is missing" for key in wanted.keys() - state.keys()]
-    found += [f"{key} is unknown" for key in state.keys() - wanted.keys()]
-    found += [
-        f"{key} is {tuple(state[key].shape)}, expected {tuple(wanted[key].shape)}"
-        for key in wanted.keys() & state.keys()
-        if state[key].shape != wanted[key].shape
+def misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """A phrase for each key that is missing, unknown or of another shape; empty if all fits."""
+    phrases = [f"{key} is missing" for key in wanted.keys() - found.keys()]
+    phrases += [f"{key} is unknown" for key in found.keys() - wanted.keys()]
+    phrases += [
+        f"{key} is {tuple(found[key].shape)}, expected {tuple(wanted[key].shape)}"
+        for key in wanted.keys() & found.keys()
+        if found[key].shape != wanted[key].shape
     ]
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    return "; ".join(sorted(found)[:5]) + more
+    return sorted(phrases)
+
+
+def few(phrases: Sequence[str]) -> str:
+    """The first five, and how many more there are."""
+    more = f" and {len(phrases) - 5} more" if len(phrases) > 5 else ""
+    return "; ".join(phrases[:5]) + more

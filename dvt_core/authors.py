@@ -1,0 +1,171 @@
+"""What the authors stored in a checkpoint besides its weights: their own measurements.
+
+A released DVT checkpoint holds the cost and the accuracy of every exit, and a curve of operating
+points with the thresholds that give it. A model folder keeps them as `authors.json`. They are
+never mixed with what was measured here: other images' preprocessing, another machine, and costs
+that another tool counted (docs/macs.md).
+
+References:
+    github.com/blackfeather-wang/Dynamic-Vision-Transformer, README and inference.py: the entries
+    of a checkpoint; dynamic_evaluate there for the units.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from dvt_core.errors import InputError
+
+AUTHORS = "authors.json"
+FLOPS, EXITS = "flops", "anytime_classification"
+THRESHOLDS, CURVE = "dynamic_threshold", "budgeted_batch_classification"
+
+
+@dataclass(frozen=True)
+class AuthorsPoint:
+    """One point of the authors' curve.
+
+    Attributes:
+        thresholds: one per exit but the last, 1e8 where nobody leaves; empty if not stored.
+        macs: multiply-accumulates per image, mean over their test images; papers say GFLOPs.
+        accuracy: share of their test images answered right, 0..1.
+    """
+
+    thresholds: tuple[float, ...]
+    macs: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class AuthorsResults:
+    """The authors' numbers; what the checkpoint lacks is empty.
+
+    Attributes:
+        exit_macs: multiply-accumulates up to and including each exit.
+        exit_accuracy: accuracy of each exit if every image left there, 0..1.
+        points: their curve, cheapest first.
+        source: file name and sha256 of the checkpoint.
+    """
+
+    exit_macs: tuple[float, ...]
+    exit_accuracy: tuple[float, ...]
+    points: tuple[AuthorsPoint, ...]
+    source: str
+
+    def at_budget(self, macs: float) -> AuthorsPoint:
+        """The dearest point with thresholds whose mean MACs per image are at most `macs`.
+
+        Raises:
+            InputError: there is no such point.
+        """
+        points = [point for point in self.points if point.thresholds]
+        if not points:
+            raise InputError(f"{self.source} stored no thresholds")
+        position = bisect_right(points, macs, key=lambda point: point.macs)
+        if position == 0:
+            raise InputError(
+                f"the budget is {macs / 1e9:g} GMACs per image, but the cheapest of the authors' "
+                f"points takes {points[0].macs / 1e9:.3g}"
+            )
+        return points[position - 1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> AuthorsResults:
+        """Reads what `to_dict` wrote, through JSON or not.
+
+        Raises:
+            InputError: unknown, missing or ill-typed fields.
+        """
+        try:
+            points = tuple(
+                AuthorsPoint(_floats(p["thresholds"]), float(p["macs"]), float(p["accuracy"]))
+                for p in raw["points"]
+            )
+            exits = _floats(raw["exit_macs"]), _floats(raw["exit_accuracy"])
+            return cls(*exits, points, str(raw["source"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{AUTHORS} does not fit: {error}") from error
+
+
+def read_results(entries: Mapping[str, Any], num_exits: int, source: str) -> AuthorsResults | None:
+    """The authors' numbers among the entries of a checkpoint, or None if it holds none.
+
+    GFLOPs become MACs per image (theirs count a multiply-accumulate once), percent become shares.
+    Thresholds without a curve are left out, as nothing says what they give.
+
+    Args:
+        entries: Python numbers, tensors and NumPy arrays, in lists of any kind.
+        num_exits: of the model.
+        source: kept as it is.
+
+    Raises:
+        InputError: an entry of another size or kind, or numbers out of their range; names it.
+    """
+    macs = _per_exit(entries, FLOPS, num_exits, high=np.inf) * 1e9
+    accuracy = _per_exit(entries, EXITS, num_exits, high=100) / 100
+    points = _points(entries, num_exits)
+    if not (macs.size or accuracy.size or points):
+        return None
+    return AuthorsResults(_floats(macs), _floats(accuracy), points, source)
+
+
+def _per_exit(entries: Mapping[str, Any], name: str, num_exits: int, high: float) -> np.ndarray:
+    if entries.get(name) is None:
+        return np.empty(0)
+    values = _numbers(name, entries[name]).ravel()
+    if values.size != num_exits:
+        raise InputError(f"{name} holds {values.size} numbers, expected one for each exit")
+    if not ((values >= 0) & (values <= high)).all():
+        raise InputError(f"{name} holds {values.tolist()}, expected numbers from 0 to {high:g}")
+    return values
+
+
+def _points(entries: Mapping[str, Any], num_exits: int) -> tuple[AuthorsPoint, ...]:
+    if entries.get(CURVE) is None:
+        return ()
+    curve = _numbers(CURVE, entries[CURVE])
+    if curve.shape[:1] != (2,) or (curve < 0).any() or (curve[1] > 100).any():
+        raise InputError(f"{CURVE} must hold two lists, GFLOPs and accuracies in percent")
+    macs, accuracy = curve.reshape(2, -1) * [[1e9], [0.01]]
+    thresholds = np.empty((len(macs), 0))
+    if entries.get(THRESHOLDS) is not None:
+        thresholds = _numbers(THRESHOLDS, entries[THRESHOLDS])
+        if thresholds.shape != (len(macs), num_exits):
+            raise InputError(
+                f"{THRESHOLDS} has shape {thresholds.shape}, expected {(len(macs), num_exits)}: "
+                f"a row for each point of {CURVE}, a column for each exit"
+            )
+        thresholds = thresholds[:, :-1]  # the last exit always answers
+    rows = zip(map(_floats, thresholds), macs.tolist(), accuracy.tolist(), strict=True)
+    return tuple(sorted((AuthorsPoint(*row) for row in rows), key=lambda point: point.macs))
+
+
+def _numbers(name: str, value: Any) -> np.ndarray:
+    """float64 array of finite numbers, whatever they were stored as."""
+    try:
+        numbers = np.asarray(_plain(value))
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # ragged lists, sparse tensors
+        numbers = np.empty(0, dtype=object)
+    if numbers.dtype.kind not in "iuf" or not np.isfinite(numbers).all():
+        raise InputError(f"{name} holds something else than finite numbers in rows of equal length")
+    return numbers.astype(np.float64)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().double().numpy()
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _floats(values: Any) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
