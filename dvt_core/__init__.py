@@ -9,6 +9,7 @@ The walk from a picture to an answer, one line per file, in import order:
     model/layers       timm's attention and block, opened where things are handed on
     model/stage        tokens -> blocks -> logits, plus what the stage hands on
     model/cascade      the stages in order; the model never decides
+    model/pretrained   one of timm's backbones in every stage, to start a fine-tuning from
     macs               what each stage costs, by arithmetic
     exit_table         what every exit said about every image of a split
     thresholds, solver accuracy and cost under any thresholds; the best ones for a budget
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from dvt_core.images import open_image
     from dvt_core.inference import classify
     from dvt_core.model import DynamicViT, build_model
+    from dvt_core.model.pretrained import init_from_timm
     from dvt_core.results import ExitRecord, Prediction
 
 _HOME = {
@@ -40,6 +42,7 @@ _HOME = {
     "InputError": "errors",
     "DynamicViT": "model",
     "build_model": "model",
+    "init_from_timm": "model.pretrained",
     "load_model": "bundle",
     "load_bundle": "bundle",
     "list_models": "bundle",
@@ -59,6 +62,7 @@ __all__ = [
     "StageConfig",
     "build_model",
     "classify",
+    "init_from_timm",
     "list_models",
     "load_bundle",
     "load_model",

@@ -37,8 +37,10 @@ def build_model(
         if config not in PRESETS:
             raise InputError(f"unknown model {config!r}, known are {', '.join(sorted(PRESETS))}")
         config = PRESETS[config]
+    # a list, as TOML and JSON have it, would not equal the configuration read back from a folder
+    fields = {key: tuple(v) if isinstance(v, list) else v for key, v in overrides.items()}
     try:
-        config = replace(config, **overrides)
+        config = replace(config, **fields)
     except TypeError as error:
         raise InputError(f"a model configuration has no such field: {error}") from error
     return DynamicViT(config, class_names=class_names, drop_path_rate=drop_path_rate)
