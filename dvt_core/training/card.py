@@ -133,7 +133,9 @@ def _training(bundle: Bundle) -> str:
     notes = bundle.info.get("training") or {}
     if not notes:
         return "Not recorded."
-    return (
+    source = notes.get("pretrained")  # absent where a model is older than the option
+    start = f"Every stage started from the weights `{source}`. " if source else ""
+    return start + (
         f"{notes['images']:,} images, {notes['epochs']} epochs in {notes['minutes']} minutes on "
         f"{notes['device']} (processes: {notes['processes']}, precision: "
         f"{'float32' if notes['precision'] == 'no' else notes['precision']}, torch "

@@ -28,6 +28,7 @@ from dvt_core.data import ImageSplit, load_split
 from dvt_core.errors import InputError
 from dvt_core.evaluate import device_name
 from dvt_core.model import DynamicViT, build_model
+from dvt_core.model.pretrained import init_from_timm, is_weights_file
 from dvt_core.training.augment import augment
 from dvt_core.training.monitor import Monitor, write_log
 from dvt_core.training.publish import publish
@@ -89,25 +90,35 @@ def train(
         raise InputError(f"{out_dir} already holds a run; add --resume or choose another --out")
     split = load_split(recipe.data, "train", data_dir=data_dir)
     watched = load_split(recipe.data, "calibration", data_dir=data_dir, limit=recipe.monitor_images)
-    torch.manual_seed(recipe.seed)
-    model = build_model(
-        recipe.model,
-        class_names=tuple(split.class_names),
-        drop_path_rate=recipe.drop_path,
-        num_classes=len(split.class_names),
-        **recipe.model_options,
-    )
+    is_resumed = resume and checkpoint.exists()
+    model = _build(recipe, split.class_names, None if is_resumed else Path(recipe_path).parent)
     model.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     data = TrainingData(split, model, recipe, accelerator.device)
     monitor = Monitor(watched, model, accelerator.device)
     state = _start(model, recipe)
-    if resume and checkpoint.exists():
+    if is_resumed:
         state.load(checkpoint, recipe)
     _claim(out_dir, Path(recipe_path), accelerator)
     wrapped, state.optimizer = accelerator.prepare(model, state.optimizer)
     _run(wrapped, data, monitor, state, accelerator, out_dir)
     publish(state.ema.module, recipe, out_dir, _notes(state, data, accelerator), data_dir)
     return out_dir
+
+
+def _build(recipe: Recipe, class_names: tuple[str, ...], folder: Path | None) -> DynamicViT:
+    """The model at step 0; without the recipe's `folder` pretrained weights are not read."""
+    torch.manual_seed(recipe.seed)
+    model = build_model(
+        recipe.model,
+        class_names=class_names,
+        drop_path_rate=recipe.drop_path,
+        num_classes=len(class_names),
+        **recipe.model_options,
+    )
+    if recipe.pretrained and folder is not None:
+        is_file = is_weights_file(recipe.pretrained)
+        init_from_timm(model, folder / recipe.pretrained if is_file else recipe.pretrained)
+    return model
 
 
 def _claim(out_dir: Path, recipe_path: Path, accelerator: Accelerator) -> None:
@@ -125,6 +136,7 @@ def _claim(out_dir: Path, recipe_path: Path, accelerator: Accelerator) -> None:
 def _notes(state: RunState, data: TrainingData, accelerator: Accelerator) -> dict[str, Any]:
     """What the model card says about the run."""
     return {
+        "pretrained": data.recipe.pretrained,
         "images": len(data.labels),
         "epochs": data.recipe.epochs,
         "minutes": round(state.seconds / 60, 1),

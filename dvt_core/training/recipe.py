@@ -46,6 +46,8 @@ class Recipe:
         title: a few words for people.
         model: a preset.
         data: a data set's name or folder.
+        pretrained: weights of one backbone for all stages (`init_from_timm`): a timm name, or a
+            file, relative to the recipe's folder; empty for a start from scratch.
         model_options: fields of `DVTConfig` to change, for instance `relation_reuse = false`.
         batch_size: images per step over all processes.
         lr: peak learning rate of AdamW, reached after `warmup_epochs`, then a cosine to zero.
@@ -62,6 +64,7 @@ class Recipe:
     epochs: int
     batch_size: int
     lr: float
+    pretrained: str = ""
     weight_decay: float = 0.05
     warmup_epochs: float = 1.0
     label_smoothing: float = 0.1

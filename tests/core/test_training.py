@@ -11,8 +11,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
+from timm.models.vision_transformer import VisionTransformer
 
 from dvt_core.bundle import load_bundle
+from dvt_core.cli import main
+from dvt_core.config import DVTConfig, PatchTokenizerConfig, StageConfig
 from dvt_core.data import load_split
 from dvt_core.errors import InputError
 from dvt_core.evaluate import evaluate
@@ -153,6 +157,50 @@ def test_learning_rate_warms_up_and_ends_at_zero():
     rates = [loop.learning_rate(step, 100, 10, 1.0) for step in range(101)]
     assert rates[9] == 1.0 and rates[100] == pytest.approx(0, abs=1e-9)
     assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
+
+
+@pytest.fixture
+def fine_tuning(recipe, tmp_path, monkeypatch) -> Path:
+    """A recipe whose two stages start from a ViT in a file beside it."""
+    torch.manual_seed(1)
+    vit = VisionTransformer(img_size=16, patch_size=4, embed_dim=24, depth=2, num_heads=2)
+    (tmp_path / "recipes").mkdir()
+    save_file(vit.state_dict(), tmp_path / "recipes" / "vit.safetensors")
+    stages = tuple(
+        StageConfig(PatchTokenizerConfig(16 // grid), grid, 24, 2, num_heads=2) for grid in (2, 4)
+    )
+    monkeypatch.setitem(PRESETS, "patches", DVTConfig(stages, img_size=16))
+    text = recipe.read_text().replace('"tiny"\ndata', '"patches"\ndata')
+    text = text.replace("epochs = 3", 'epochs = 2\npretrained = "vit.safetensors"')
+    path = tmp_path / "recipes" / "fine.toml"
+    path.write_text(text + "[model_options]\nmean = [0.5, 0.5, 0.5]\n")
+    return path
+
+
+def test_fine_tuning_from_a_backbone_learns_and_is_recorded(fine_tuning, tmp_path):
+    assert main(["train", str(fine_tuning), "--out", str(tmp_path / "run")]) == 0
+    bundle = load_bundle(tmp_path / "run")
+    rows = list(csv.DictReader((tmp_path / "run" / "training.csv").read_text().splitlines()))
+    assert float(rows[1]["train_loss_2"]) < float(rows[0]["train_loss_2"])
+    assert bundle.info["training"]["pretrained"] == "vit.safetensors"
+    assert "started from the weights `vit.safetensors`" in (bundle.path / "README.md").read_text()
+    assert bundle.config.mean == (0.5, 0.5, 0.5)
+
+
+def test_only_a_new_run_reads_the_backbone(fine_tuning, tmp_path, capsys):
+    fine_tuning.write_text(fine_tuning.read_text().replace("lr = 4e-3", "lr = 1e-12"))
+    weights = fine_tuning.with_name("vit.safetensors")
+    backbone = load_file(weights)
+    command = ["train", str(fine_tuning), "--out", str(tmp_path / "run")]
+    assert main(command) == 0
+    first = load_bundle(tmp_path / "run").load_model().stages[0].state_dict()
+    for key in ("cls_token", "blocks.1.mlp.fc1.weight", "norm.bias"):
+        torch.testing.assert_close(first[key], backbone[key])
+    weights.unlink()
+    assert main([*command, "--resume"]) == 0
+    assert main([*command[:-1], str(tmp_path / "other")]) == 2
+    assert "cannot read the weights" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.slow
