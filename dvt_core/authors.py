@@ -25,6 +25,7 @@ from dvt_core.errors import InputError
 AUTHORS = "authors.json"
 FLOPS, EXITS = "flops", "anytime_classification"
 THRESHOLDS, CURVE = "dynamic_threshold", "budgeted_batch_classification"
+ENTRIES = (FLOPS, EXITS, THRESHOLDS, CURVE)
 
 
 @dataclass(frozen=True)
@@ -58,22 +59,25 @@ class AuthorsResults:
     points: tuple[AuthorsPoint, ...]
     source: str
 
+    @property
+    def has_thresholds(self) -> bool:
+        """Whether there are points and they can be used, not only drawn."""
+        return any(point.thresholds for point in self.points)
+
     def at_budget(self, macs: float) -> AuthorsPoint:
-        """The dearest point with thresholds whose mean MACs per image are at most `macs`.
+        """The dearest point whose mean MACs per image are at most `macs`.
 
         Raises:
-            InputError: there is no such point.
+            InputError: the budget is below all points.
         """
-        points = [point for point in self.points if point.thresholds]
-        if not points:
-            raise InputError(f"{self.source} stored no thresholds")
-        position = bisect_right(points, macs, key=lambda point: point.macs)
+        position = bisect_right(self.points, macs, key=lambda point: point.macs)
         if position == 0:
+            cheapest = min((point.macs for point in self.points), default=np.inf)
             raise InputError(
                 f"the budget is {macs / 1e9:g} GMACs per image, but the cheapest of the authors' "
-                f"points takes {points[0].macs / 1e9:.3g}"
+                f"points takes {cheapest / 1e9:.3g}"
             )
-        return points[position - 1]
+        return self.points[position - 1]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` reads it back."""

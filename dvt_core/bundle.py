@@ -35,6 +35,7 @@ from dvt_core.data_sources import DATASETS
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
 from dvt_core.model import DynamicViT, build_model
+from dvt_core.presets import PRESETS
 from dvt_core.thresholds import OperatingPoint
 
 FORMAT = 1
@@ -179,9 +180,11 @@ def load_bundle(name_or_dir: str | Path) -> Bundle:
     if not (path / CONFIG).is_file():
         known = list_models()
         if str(name_or_dir) not in known:
+            is_architecture = str(name_or_dir) in PRESETS
+            hint = "; 'dvt convert' or 'dvt train' make a folder of it" if is_architecture else ""
             raise InputError(
                 f"no model {str(name_or_dir)!r}: it is neither a folder with a {CONFIG} nor one "
-                f"of the bundled models ({', '.join(known) or 'none'})"
+                f"of the bundled models ({', '.join(known) or 'none'})" + hint
             )
         path = bundled_dir() / str(name_or_dir)
     raw = _read_json(path / CONFIG)

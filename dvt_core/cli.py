@@ -24,6 +24,15 @@ CLASSIFY_NOTE = """\
 Every picture is read before the model starts: one that cannot be read ends the command with
 exit code 2 and no answers. An exit answers when its confidence reaches the threshold; the last
 exit always answers. Pictures run one at a time, so milliseconds are each picture's own."""
+CONVERT_NOTE = """\
+The authors publish their checkpoints as links (Tsinghua Cloud, Google Drive) in the README of
+https://github.com/blackfeather-wang/Dynamic-Vision-Transformer: T2T-ViT-12, T2T-ViT-14 and
+DeiT-small. Download one by hand, then for instance:
+
+  dvt convert FILE.pth.tar --model dvt_t2t_vit_12 --out models/dvt_t2t_vit_12
+
+Checkpoints of that repository's training, and the plain backbones of T2T-ViT and DeiT, work too.
+No code in the file is run. 'dvt models' lists the architectures."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -78,6 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_table_commands(commands)
     _add_model_commands(commands)
+    _add_convert(commands)
     _add_train(commands)
     _add_data(commands)
     return parser
@@ -94,13 +104,17 @@ def _add(commands: argparse._SubParsersAction, module: str, name: str, text: str
     return parser
 
 
-def _add_model(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+def _add_model(
+    parser: argparse.ArgumentParser,
+    default: str | None = None,
+    what: str = "a bundled model or a model folder",
+) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME|DIR",
         default=default,
         required=default is None,
-        help="a bundled model or a model folder" + (f" (default: {default})" if default else ""),
+        help=what + (f" (default: {default})" if default else ""),
     )
 
 
@@ -125,7 +139,8 @@ def _add_classify(commands: argparse._SubParsersAction) -> None:
         "--budget",
         type=_gmacs,
         metavar="GMACS",
-        help="the best thresholds for a mean cost per picture, solved on the calibration split",
+        help="the best thresholds for a mean cost per picture, solved on the calibration split "
+        "(converted weights that have none yet: the authors' thresholds)",
     )
     parser.add_argument(
         "--all-exits", action="store_true", help="compute and show the later exits too"
@@ -168,9 +183,25 @@ def _add_table_commands(commands: argparse._SubParsersAction) -> None:
 
 def _add_model_commands(commands: argparse._SubParsersAction) -> None:
     macs = _add(commands, "models", "macs", "say what every stage and exit costs")
-    _add_model(macs)
+    _add_model(macs, what="a bundled model, a model folder or an architecture")
     _add_json(macs)
-    _add_json(_add(commands, "models", "models", "list the bundled models"))
+    _add_json(_add(commands, "models", "models", "list the bundled models and the architectures"))
+
+
+def _add_convert(commands: argparse._SubParsersAction) -> None:
+    parser = _add(commands, "convert", "convert", "make a model folder of the authors' checkpoint")
+    parser.epilog = CONVERT_NOTE
+    parser.add_argument("checkpoint", type=Path, metavar="FILE")
+    parser.add_argument("--model", required=True, metavar="ARCHITECTURE")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="a new folder")
+    for part in ("feature", "relation"):
+        parser.add_argument(
+            f"--no-{part}-reuse",
+            dest=f"{part}_reuse",
+            action="store_false",
+            help=f"the weights were trained without {part} reuse",
+        )
+    _add_json(parser)
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:

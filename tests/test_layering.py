@@ -28,6 +28,7 @@ ORDER = (
     "dvt_core.data_sources",
     "dvt_core.data_hub",
     "dvt_core.data",
+    "dvt_core.checkpoint_file",
     "dvt_core.model.tokenizers",
     "dvt_core.model.reuse",
     "dvt_core.model.layers",
@@ -46,6 +47,8 @@ ORDER = (
     "dvt_core.inference",
     "dvt_core.evaluate",
     "dvt_core.bundle",
+    "dvt_core.converted_card",
+    "dvt_core.official_checkpoint",
     "dvt_core.training",
     "dvt_core",  # what a script imports: names from the modules above
     "dvt_core.commands.wording",

@@ -21,7 +21,7 @@ from dvt_core.thresholds import check_thresholds
 def classify(args: Namespace) -> tuple[list[dict[str, Any]], str]:
     """One entry per picture, in the order given."""
     bundle = load_bundle(args.model)
-    thresholds = _thresholds(bundle, args)
+    thresholds, reason = _thresholds(bundle, args)
     model = bundle.load_model()
     tensors = [model.preprocess(open_image(path)) for path in args.images]
     # Once for nothing: the libraries' first-call set-up is not the cascade's time.
@@ -40,16 +40,23 @@ def classify(args: Namespace) -> tuple[list[dict[str, Any]], str]:
         _describe(path, prediction, names, full_macs)
         for path, prediction in zip(args.images, predictions, strict=True)
     )
-    return document, f"{bundle.name}, thresholds {format_thresholds(thresholds)}\n\n{text}"
+    return document, f"{bundle.name}, thresholds {format_thresholds(thresholds)}{reason}\n\n{text}"
 
 
-def _thresholds(bundle: Bundle, args: Namespace) -> tuple[float, ...]:
+def _thresholds(bundle: Bundle, args: Namespace) -> tuple[tuple[float, ...], str]:
+    """The thresholds, and where they come from when that needs saying."""
     if args.budget is not None:
-        return solve_budget(bundle.table("calibration"), args.budget).thresholds
+        authors = bundle.authors
+        if bundle.has_table("calibration") or authors is None or not authors.has_thresholds:
+            return solve_budget(bundle.table("calibration"), args.budget).thresholds, ""
+        point = authors.at_budget(args.budget)
+        return point.thresholds, (
+            f", from the authors' checkpoint: {format_percent(point.accuracy)} at "
+            f"{format_macs(point.macs)} on their images, not measured here"
+        )
     given = args.threshold if args.thresholds is None else args.thresholds
-    return check_thresholds(
-        bundle.default_threshold if given is None else given, bundle.config.num_exits
-    )
+    thresholds = bundle.default_threshold if given is None else given
+    return check_thresholds(thresholds, bundle.config.num_exits), ""
 
 
 def _top(record: ExitRecord, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ def thresholds(args: Namespace) -> tuple[dict[str, Any], str]:
     else:
         point = solve_accuracy(table, args.accuracy)
     rows = [("split", *HEADING), ("calibration", *_cells(point))]
-    if (bundle.path / "test.parquet").is_file():  # a folder need not hold one
+    if bundle.has_table("test"):  # a folder need not hold one
         rows.append(("test", *_cells(replay(bundle.table("test"), point.thresholds))))
     return {**point.to_dict(), "split": "calibration"}, align(rows)
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from dvt_core.authors import AUTHORS
 from dvt_core.bundle import CONFIG, WEIGHTS, bundled_dir, load_bundle, load_model, save_bundle
 from dvt_core.data import load_split
 from dvt_core.errors import InputError
@@ -72,6 +73,21 @@ def test_a_damaged_folder_is_refused_in_words(folder, damage, words):
     damage(folder)
     with pytest.raises(InputError, match=words):
         load_model(folder)
+
+
+def test_a_folder_may_lack_its_tables(folder):
+    bundle = load_bundle(folder)
+    assert not bundle.has_table("test") and bundle.authors is None
+    command = f"dvt evaluate --model {folder} --data DATA --split test --out {folder}/test.parquet"
+    with pytest.raises(InputError, match=f"no table .* make it with: {command}$"):
+        bundle.table("test")
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"points": [1]}'])
+def test_damaged_numbers_of_the_authors_are_refused_in_words(folder, text):
+    (folder / AUTHORS).write_text(text)
+    with pytest.raises(InputError, match=AUTHORS):
+        _ = load_bundle(folder).authors
 
 
 def test_an_unknown_name_lists_the_known_ones():

@@ -17,8 +17,10 @@ from dvt_core.bundle import Bundle, load_bundle, save_bundle
 from dvt_core.cli import build_parser, main
 from dvt_core.config import DVTConfig, PatchTokenizerConfig, StageConfig
 from dvt_core.model import build_model
+from dvt_core.presets import PRESETS
 from dvt_core.solver import solve_accuracy, solve_budget
 from dvt_core.thresholds import replay
+from tests.core import official_files
 from tests.core.synthetic_tables import cascade_table
 
 CLASSES = ("ant", "bee", "cat", "dog")
@@ -181,7 +183,68 @@ def test_macs_and_models_describe_the_model(capsys, tiny):
         "parameters": sum(p.numel() for p in model.parameters()),
     }
     assert run("models") == 0
-    assert "tiny" in capsys.readouterr().out
+    bundled, architectures = capsys.readouterr().out.split("architectures without bundled weights")
+    assert "tiny" in bundled and "dvt_t2t_vit_12" not in bundled
+    assert "dvt_t2t_vit_12 " in architectures and "7x7 -> 10x10 -> 14x14" in architectures
+
+
+def test_macs_of_an_architecture_need_no_weights(capsys):
+    document = answer(capsys, "macs", "--model", "dvt_t2t_vit_12")
+    assert document["exit_macs"] == [467_702_400, 1_446_098_208, 3_455_014_176]
+    assert document["parameters"] == 22_461_516
+    assert "'dvt convert'" in complaint(capsys, "sweep", "--model", "dvt_t2t_vit_12")
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small checkpoint of the official code; `tiny_t2t` is its architecture."""
+    config = official_files.shrunk("dvt_t2t_vit_12", name="tiny_t2t")
+    monkeypatch.setitem(PRESETS, "tiny_t2t", config)
+    monkeypatch.setattr("dvt_core.official_checkpoint.PRESETS", {})  # nothing else to guess
+    state = official_files.weights(official_files.lively(config))
+    entries = {"model_state_dict": state, **official_files.numbers()}
+    return official_files.save(entries, tmp_path / "tiny.pth.tar")
+
+
+def test_convert_makes_a_folder_that_the_other_commands_take(capsys, checkpoint, photo, tmp_path):
+    out = tmp_path / "own" / "t2t"
+    words = ("convert", checkpoint, "--model", "tiny_t2t", "--out")
+    document = answer(capsys, *words, out)
+    bundle = load_bundle(out)
+    assert bundle.authors is not None and document["authors"] == json.loads(
+        (out / "authors.json").read_text()
+    )
+    assert document["source"]["entry"] == "model_state_dict" and len(document["notes"]) == 3
+    assert answer(capsys, "classify", photo, "--model", out)[0]["class_name"].startswith("class")
+    assert answer(capsys, "macs", "--model", out)["exit_macs"] == document["exit_macs"]
+    assert run(*words, tmp_path / "other") == 0
+    told = capsys.readouterr().out
+    assert "the authors' curve: 5 points, 70.0 % at 600 MMACs to 78.0 % at 4.60 GMACs" in told
+    for command in (["sweep"], ["thresholds", "--accuracy", "0.5"]):
+        assert "dvt evaluate --model" in complaint(capsys, *command, "--model", out)
+    assert "exists already" in complaint(capsys, *words, out)
+
+
+def test_classify_budget_falls_back_on_the_authors_points(capsys, checkpoint, photo, tmp_path):
+    out = tmp_path / "t2t"
+    answer(capsys, "convert", checkpoint, "--model", "tiny_t2t", "--out", out)
+    words = ("classify", photo, "--model", out)
+    by_budget = answer(capsys, *words, "--budget", "0.7")
+    by_hand = answer(capsys, *words, "--thresholds", "0.9,1e8")
+    assert by_budget[0]["confidences"] == by_hand[0]["confidences"]
+    assert run(*words, "--budget", "0.7") == 0
+    assert "from the authors' checkpoint: 70.0 % at 600 MMACs" in capsys.readouterr().out
+    assert "takes 0.6" in complaint(capsys, *words, "--budget", "0.5")
+    (out / "authors.json").unlink()
+    assert "--split calibration" in complaint(capsys, *words, "--budget", "0.7")
+
+
+def test_convert_says_which_options_fit(capsys, checkpoint, tmp_path):
+    words = ("convert", checkpoint, "--model", "tiny_t2t", "--out", tmp_path / "out")
+    line = complaint(capsys, *words, "--no-feature-reuse", "--no-relation-reuse")
+    assert "--no-feature-reuse --no-relation-reuse (they fit --model tiny_t2t): " in line
+    assert not (tmp_path / "out").exists()
+    assert "known are" in complaint(capsys, *words[:3], "nonesuch", *words[4:])
 
 
 def test_evaluate_writes_a_table_that_sweep_reads(capsys, tmp_path):
@@ -314,7 +377,8 @@ def test_one_flipped_bit_in_the_weights_is_noticed(capsys, photo, damaged):
 
 def test_help_names_every_command_and_the_rule_for_bad_pictures(capsys):
     for words, promised in (
-        (["--help"], "classify evaluate sweep thresholds macs models train data"),
+        (["--help"], "classify evaluate sweep thresholds macs models convert train data"),
+        (["convert", "--help"], "--no-feature-reuse --no-relation-reuse Tsinghua Google Drive"),
         (["classify", "--help"], "--threshold --thresholds --budget --all-exits --json answers"),
     ):
         with pytest.raises(SystemExit) as stop:
