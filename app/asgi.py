@@ -54,9 +54,13 @@ def _prepare() -> None:
     Streamlit collects garbage after every run with the interpreter held: 170 ms with torch and
     plotly loaded, nothing once they are frozen.
     """
-    import app.dial
     import app.figures.tradeoff
-    import app.intake  # noqa: F401
+    import app.intake
+    import app.labs
+    import app.sections.local_folder
+    import app.sections.model_card
+    import app.sections.paper
+    import app.sections.speed  # noqa: F401
     from app import services
 
     services.warm_up()

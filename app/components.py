@@ -7,34 +7,18 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image
 
-from app import services
 from app.figures.exits import badge, confidence, top_classes
 from app.figures.theme import MacUnit, exit_name, percent, times_less
 from app.figures.tokens import ghosted, token_grid
 from app.intake import Picture
-from dvt_core.bundle import Bundle, list_models
+from dvt_core.bundle import Bundle
 from dvt_core.config import StageConfig
-from dvt_core.errors import InputError
 from dvt_core.macs import exit_macs
 from dvt_core.results import ExitRecord, Prediction
 
 STYLE = Path(__file__).with_name("style.css")
 LATER = "look_later"  # session key: show what the skipped exits would say
 NAMED_CLASSES = 12  # up to this many classes are listed by name
-
-
-def current_bundle() -> Bundle:
-    """The model chosen in the sidebar; a sentence and the end of the page if it cannot be used."""
-    models = list_models()
-    if not models:
-        st.error("No model folder was found. Train one with `dvt train` and put it there.")
-        st.stop()
-    model = st.session_state.get("model")
-    try:
-        return services.get_bundle(model if model in models else models[0])
-    except InputError as error:
-        st.error(f"This model cannot be used: {error}.")
-        st.stop()
 
 
 def answer(bundle: Bundle, picture: Picture, prediction: Prediction) -> None:

@@ -1,7 +1,8 @@
 """The dial: how sure an exit must be, asked in one of three ways; one state for all pages.
 
 A person sets one shared threshold, a budget, or a wanted accuracy. The last two pick thresholds
-that were solved on the calibration split. The values live in the link (query string).
+that were solved on the calibration split, or that the authors stored with their weights; without
+either they are not offered. The values live in the link (query string).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import services
 from app.figures.theme import MacUnit, percent
@@ -17,6 +19,7 @@ from app.figures.tradeoff import thresholds_text
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.macs import exit_macs
+from dvt_core.solver import Front
 from dvt_core.thresholds import OperatingPoint, check_thresholds
 
 WAYS = ("threshold", "budget", "accuracy")
@@ -29,25 +32,20 @@ class Setting:
     Attributes:
         thresholds: `num_exits - 1` numbers.
         origin: one sentence for the page.
+        authors_point: the authors' stored point that was picked; None for any other origin.
     """
 
     thresholds: tuple[float, ...]
     origin: str
+    authors_point: OperatingPoint | None = None
 
 
 def dial(bundle: Bundle) -> Setting:
     """Draws the dial and returns the thresholds it stands at."""
-    chooser, room = st.columns([3, 7])
-    way = chooser.segmented_control(
-        "Ask by",
-        WAYS,
-        default=WAYS[0],
-        required=True,
-        key="ask",
-        bind="query-params",
-        help="One threshold for all exits; or a mean cost or an accuracy, for which the "
-        "thresholds solved on the calibration images are used.",
-    )
+    way, room = WAYS[0], st.container()
+    if _has_solved(bundle):
+        chooser, room = st.columns([3, 7])
+        way = _ask_way(chooser)
     ask = {"budget": _ask_budget, "accuracy": _ask_accuracy}.get(way, _ask_threshold)
     with room:
         try:
@@ -57,6 +55,33 @@ def dial(bundle: Bundle) -> Setting:
             setting = _shared(bundle, bundle.default_threshold)
         st.caption(setting.origin)
     return setting
+
+
+def _has_solved(bundle: Bundle) -> bool:
+    """Whether there are solved thresholds: a calibration table, or points of the authors."""
+    try:
+        return bundle.has_table("calibration") or services.get_authors_front(bundle) is not None
+    except InputError:  # authors.json is damaged: the Trade-off page says so
+        return False
+
+
+def _front(bundle: Bundle) -> tuple[Front, bool]:
+    """The points to pick from, and whether they are the authors'."""
+    own = None if bundle.has_table("calibration") else services.get_authors_front(bundle)
+    return (services.get_front(bundle), False) if own is None else (own, True)
+
+
+def _ask_way(chooser: DeltaGenerator) -> str:
+    return chooser.segmented_control(
+        "Ask by",
+        WAYS,
+        default=WAYS[0],
+        required=True,
+        key="ask",
+        bind="query-params",
+        help="One threshold for all exits; or a mean cost or an accuracy, for which solved "
+        "thresholds are used: from the calibration images, or the authors' own.",
+    )
 
 
 def _shared(bundle: Bundle, threshold: float) -> Setting:
@@ -107,10 +132,10 @@ def _set_threshold(value: float) -> None:
 
 
 def _ask_budget(bundle: Bundle) -> Setting:
-    front, costs = services.get_front(bundle), exit_macs(bundle.config)
+    (front, is_authors), costs = _front(bundle), exit_macs(bundle.config)
     low = math.ceil(100 * front.points[0].macs / costs[-1])
     if low >= 100:
-        return _solved(bundle, front.points[0], "the only cost there is")
+        return _solved(bundle, is_authors, front.points[0], "the only cost there is")
     share = st.slider(
         "Budget, in % of the full cascade's cost",
         low,
@@ -122,16 +147,18 @@ def _ask_budget(bundle: Bundle) -> Setting:
     )
     budget = min(max(share, low), 100) / 100 * costs[-1]
     asked = f"a budget of {MacUnit.of(costs).format(budget)} per image"
-    return _solved(bundle, front.at_budget(budget), asked)
+    return _solved(bundle, is_authors, front.at_budget(budget), asked)
 
 
 def _ask_accuracy(bundle: Bundle) -> Setting:
-    front = services.get_front(bundle)
+    front, is_authors = _front(bundle)
     low, high = (math.floor(1000 * front.points[i].accuracy) / 10 for i in (0, -1))
     if low == high:
-        return _solved(bundle, front.points[-1], f"the only accuracy there is, {low:.1f} %")
+        only = f"the only accuracy there is, {low:.1f} %"
+        return _solved(bundle, is_authors, front.points[-1], only)
+    images = "the authors' images" if is_authors else "the calibration images"
     wanted = st.slider(
-        "Wanted accuracy in %, on the calibration images",
+        f"Wanted accuracy in %, on {images}",
         low,
         high,
         round((low + 3 * high) / 4, 1),
@@ -142,16 +169,22 @@ def _ask_accuracy(bundle: Bundle) -> Setting:
         help="The cheapest solved thresholds that reach it.",
     )
     wanted = min(max(wanted, low), high)
-    return _solved(bundle, front.at_accuracy(wanted / 100), f"{wanted:.1f} % right answers")
+    point = front.at_accuracy(wanted / 100)
+    return _solved(bundle, is_authors, point, f"{wanted:.1f} % right answers")
 
 
-def _solved(bundle: Bundle, point: OperatingPoint, asked: str) -> Setting:
-    unit, n = MacUnit.of(exit_macs(bundle.config)), services.get_table(bundle, "calibration").n
-    return Setting(
-        point.thresholds,
-        f"In force: {thresholds_text(point.thresholds)}, solved for {asked} on {n:,} calibration "
-        f"images ({percent(point.accuracy)} at {unit.format(point.macs)} there).",
-    )
+def _solved(bundle: Bundle, is_authors: bool, point: OperatingPoint, asked: str) -> Setting:
+    unit, values = MacUnit.of(exit_macs(bundle.config)), thresholds_text(point.thresholds)
+    gives = f"{percent(point.accuracy)} at {unit.format(point.macs)}"
+    if is_authors:
+        origin = (
+            f"In force: {values}, the best fit to {asked} that the authors stored with their "
+            f"weights. It gave them {gives} on ImageNet validation; not measured here."
+        )
+        return Setting(point.thresholds, origin, point)
+    n = services.get_table(bundle, "calibration").n
+    origin = f"In force: {values}, solved for {asked} on {n:,} calibration images ({gives} there)."
+    return Setting(point.thresholds, origin)
 
 
 def forget() -> None:

@@ -6,8 +6,7 @@ import streamlit as st
 from PIL import Image
 
 from app.components import STYLE
-from app.dial import forget
-from dvt_core.bundle import list_models
+from app.model_choice import choose_model
 
 VIEWS = Path(__file__).with_name("views")
 FAVICON = Path(__file__).parents[1] / "assets" / "favicon.png"
@@ -31,6 +30,12 @@ page = st.navigation(
             url_path="tradeoff",
             help="A whole test set: accuracy and cost for every threshold.",
         ),
+        st.Page(
+            VIEWS / "models.py",
+            title="Models & paper",
+            url_path="models",
+            help="This model, your own model folder, the paper's numbers, measured speed.",
+        ),
     ]
 )
 
@@ -38,8 +43,7 @@ st.set_page_config(page_title=f"{page.title} · Dynamic ViT Explorer")
 st.html(STYLE)
 
 with st.sidebar:
-    if models := list_models():
-        st.selectbox("Model", models, key="model", bind="query-params", on_change=forget)
+    choose_model()
     st.markdown(
         f":small[After [Wang et al. 2021, Not All Images are Worth 16x16 Words]({PAPER}). "
         "An independent implementation with its own models.]"

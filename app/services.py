@@ -11,7 +11,8 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,19 +20,26 @@ import streamlit as st
 import torch
 from PIL import Image
 
+from app.benchmark import BenchmarkRow, load_benchmark
 from app.worker import Worker
-from dvt_core.bundle import Bundle, bundled_dir, list_models, load_bundle
+from dvt_core.authors import AUTHORS
+from dvt_core.bundle import CONFIG, WEIGHTS, Bundle, bundled_dir, list_models, load_bundle
+from dvt_core.config import DVTConfig
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
 from dvt_core.images import Preprocess, open_image
 from dvt_core.inference import classify
-from dvt_core.model import DynamicViT
+from dvt_core.macs import exit_macs
+from dvt_core.model import DynamicViT, build_model
+from dvt_core.paper import PaperPoint, load_paper_results
 from dvt_core.results import Prediction
 from dvt_core.solver import NEVER, Front, pareto_front
 from dvt_core.thresholds import OperatingPoint, sweep
 
 THREADS_ENV = "DVT_THREADS"
 ORIGINAL_PX = 640
+TABLES = ("calibration", "test")
+FILES = (CONFIG, WEIGHTS, AUTHORS, *(f"{split}.parquet" for split in TABLES))
 SOLVED_POINTS = 100  # of the solved front, which may have thousands, are drawn
 
 logger = logging.getLogger(__name__)
@@ -81,44 +89,121 @@ def get_worker() -> Worker:
     return Worker(setup=partial(torch.set_num_threads, threads))
 
 
-def _identity(bundle: Bundle) -> tuple[str, str]:
+def _weights(bundle: Bundle) -> tuple[str, str]:
     return str(bundle.path), bundle.weights_sha256
 
 
-_KEYED: dict[str | type[Any], Callable[[Any], Any]] = {
-    Bundle: _identity
-}  # how the caches below tell models apart
+def _stamp(folder: Path) -> tuple[tuple[int, int] | None, ...]:
+    """Sizes and times of a model folder's files; changes when one is added, replaced or gone."""
+    return tuple(map(_size_and_time, (folder / name for name in FILES)))
 
 
-def get_bundle(name: str) -> Bundle:
-    """A bundled model by name; raises `InputError` when its folder is missing or damaged."""
-    return _load_bundle(str(bundled_dir() / name))
+def _size_and_time(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:  # absent or closed; whoever opens it says so
+        return None
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _files(bundle: Bundle) -> tuple[object, ...]:
+    return *_weights(bundle), _stamp(bundle.path)
+
+
+# How the caches below tell models apart: what needs the weights alone outlives new tables.
+_BY_WEIGHTS: dict[str | type[Any], Callable[[Any], Any]] = {Bundle: _weights}
+_BY_FILES: dict[str | type[Any], Callable[[Any], Any]] = {Bundle: _files}
+
+
+def get_bundle(model: str) -> Bundle:
+    """A bundled model by name, or a model folder by its absolute path, as it is on disk now.
+
+    Raises:
+        InputError: the folder is missing or damaged.
+    """
+    folder = bundled_dir() / model  # an absolute path stays itself
+    try:
+        return _load_bundle(str(folder), _stamp(folder))
+    except OSError as error:  # a path that the system refuses: too long, or not ours to read
+        raise InputError(f"{folder} cannot be opened: {error.strerror}") from error
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _load_bundle(folder: str) -> Bundle:
+def _load_bundle(folder: str, stamp: tuple[tuple[int, int] | None, ...]) -> Bundle:
     return load_bundle(folder)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=_KEYED)
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=_BY_WEIGHTS)
 def get_model(bundle: Bundle) -> DynamicViT:
     """The model itself, in eval mode, shared by everyone."""
     return bundle.load_model()
 
 
-@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_KEYED)
+@lru_cache(maxsize=64)
+def count_parameters(config: DVTConfig) -> int:
+    """How many weights a model has, frozen ones included; none are made."""
+    with torch.device("meta"):
+        return sum(weight.numel() for weight in build_model(config).parameters())
+
+
+def has_tables(bundle: Bundle) -> bool:
+    """Whether the folder holds both exit tables, without which nothing can be replayed."""
+    return all(bundle.has_table(split) for split in TABLES)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_BY_FILES)
 def get_table(bundle: Bundle, split: str) -> ExitTable:
     """The stored per-image results of a model on "calibration" or "test"."""
     return bundle.table(split)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_KEYED)
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_BY_FILES)
 def get_front(bundle: Bundle) -> Front:
     """All efficient settings of the thresholds, solved on the stored calibration table."""
     return pareto_front(get_table(bundle, "calibration"))
 
 
-@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_KEYED)
+def get_authors_front(bundle: Bundle) -> Front | None:
+    """The authors' stored points that no cheaper one beats, or None if there are none to use.
+
+    Their `exit_shares` are empty: the authors did not store them.
+    """
+    best: list[OperatingPoint] = []
+    for point in bundle.authors.points if bundle.authors else ():
+        if point.thresholds and (not best or point.accuracy > best[-1].accuracy):
+            if best and point.macs == best[-1].macs:
+                best.pop()
+            best.append(OperatingPoint(point.thresholds, point.accuracy, point.macs, ()))
+    return Front(tuple(best), is_exact=False) if best else None
+
+
+def get_authors_exits(bundle: Bundle) -> tuple[tuple[float, float], ...]:
+    """(macs, accuracy) of every exit alone, as the authors stored them; empty without them.
+
+    Raises:
+        InputError: they are not one per exit.
+    """
+    results, ours = bundle.authors, exit_macs(bundle.config)
+    if results is None or not results.exit_accuracy:
+        return ()
+    costs = results.exit_macs or ours
+    if not len(costs) == len(results.exit_accuracy) == len(ours):
+        raise InputError(f"{bundle.path / AUTHORS} does not have numbers for {len(ours)} exits")
+    return tuple(zip(costs, results.exit_accuracy, strict=True))
+
+
+@st.cache_resource(show_spinner=False)
+def get_paper() -> tuple[PaperPoint, ...]:
+    """The paper's own numbers."""
+    return load_paper_results()
+
+
+def get_benchmark() -> tuple[BenchmarkRow, ...]:
+    """Throughput that this project measured; empty if it has not been."""
+    return load_benchmark()
+
+
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_BY_FILES)
 def get_curve(bundle: Bundle) -> Curve:
     """The whole trade-off of a model, from its stored test table; the model is not called."""
     table = get_table(bundle, "test")
@@ -133,7 +218,7 @@ def get_curve(bundle: Bundle) -> Curve:
     )
 
 
-@st.cache_resource(max_entries=64, show_spinner="Opening the picture", hash_funcs=_KEYED)
+@st.cache_resource(max_entries=64, show_spinner="Opening the picture", hash_funcs=_BY_WEIGHTS)
 def get_view(bundle: Bundle, picture: str, _data: bytes) -> View:
     """A picture as the model takes it.
 
@@ -153,7 +238,7 @@ def get_view(bundle: Bundle, picture: str, _data: bytes) -> View:
     return View(original, image.size, preprocess.view(image), tensor)
 
 
-@st.cache_data(max_entries=512, show_spinner="Running the cascade", hash_funcs=_KEYED)
+@st.cache_data(max_entries=512, show_spinner="Running the cascade", hash_funcs=_BY_WEIGHTS)
 def predict(
     bundle: Bundle,
     picture: str,
@@ -184,6 +269,7 @@ def warm_up() -> None:
             blank = torch.zeros(1, config.in_chans, config.img_size, config.img_size)
             for _ in range(2):
                 get_worker().run(classify, get_model(bundle), blank, NEVER)
-            get_curve(bundle)
+            if has_tables(bundle):
+                get_curve(bundle)
         except InputError as error:
             logger.warning("model %s is not ready: %s", name, error)

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from app.figures.theme import NEUTRAL, MacUnit, exit_colour, exit_name, percent
+from dvt_core.authors import AuthorsPoint
 from dvt_core.thresholds import OperatingPoint
+
+AUTHORS_LINE = "the authors' own numbers, not measured here"
 
 
 def thresholds_text(thresholds: Sequence[float]) -> str:
@@ -24,30 +27,38 @@ def tradeoff_figure(
     shared: Sequence[OperatingPoint],
     solved: Sequence[OperatingPoint],
     exits: Sequence[tuple[float, float]],
-    here: OperatingPoint,
+    here: OperatingPoint | None,
     unit: MacUnit,
     *,
+    authors: Sequence[AuthorsPoint] = (),
     dark: bool = False,
 ) -> go.Figure:
-    """The trade-off on one data set.
+    """The trade-off on one data set; every part but the unit may be empty.
 
     Args:
         shared: operating points of one shared threshold, in order.
-        solved: operating points of solved thresholds; may be empty.
+        solved: operating points of solved thresholds.
         exits: (macs, accuracy in [0, 1]) of each exit alone.
-        here: the operating point in force.
+        here: the operating point in force, if it can be placed.
         unit: unit of the cost axis.
+        authors: points that the authors stored with their weights, cheapest first.
         dark: whether the page is dark, for the marker's ink.
     """
     figure = go.Figure()
-    figure.add_trace(_line(shared, unit, "one shared threshold", "solid"))
+    if shared:
+        figure.add_trace(_line(shared, unit, "one shared threshold", "solid"))
     if solved:
         in_order = sorted(solved, key=lambda point: point.macs)
         figure.add_trace(_line(in_order, unit, "solved thresholds", "dot"))
+    if authors:
+        line = _line(authors, unit, AUTHORS_LINE, "dash", width=1.5)
+        figure.add_trace(line.update(mode="lines+markers", marker={"size": 5}, showlegend=True))
     for index, (macs, accuracy) in enumerate(exits):
         figure.add_trace(_exit_dot(index, macs / unit.scale, 100 * accuracy, len(exits)))
-    is_left = here.macs < 0.3 * exits[-1][0]
-    figure.add_trace(_marker(here, unit, "#ffffff" if dark else "#111111", is_left=is_left))
+    if here:
+        dearest = max([macs for macs, _ in exits] + [point.macs for point in authors])
+        is_left = here.macs < 0.3 * dearest
+        figure.add_trace(_marker(here, unit, "#ffffff" if dark else "#111111", is_left=is_left))
     figure.update_layout(
         height=400,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
@@ -60,14 +71,21 @@ def tradeoff_figure(
     return figure
 
 
-def _line(points: Sequence[OperatingPoint], unit: MacUnit, name: str, dash: str) -> go.Scatter:
+def _line(
+    points: Sequence[OperatingPoint | AuthorsPoint],
+    unit: MacUnit,
+    name: str,
+    dash: str,
+    *,
+    width: float = 2.5,
+) -> go.Scatter:
     return go.Scatter(
         x=[point.macs / unit.scale for point in points],
         y=[100 * point.accuracy for point in points],
         customdata=[thresholds_text(point.thresholds) for point in points],
         mode="lines",
         name=name,
-        line={"color": NEUTRAL, "width": 2.5, "dash": dash},
+        line={"color": NEUTRAL, "width": width, "dash": dash},
         hovertemplate=f"thresholds %{{customdata}}<br>%{{y:.1f}} %<br>%{{x:.3g}} {unit.name}",
     )
 
@@ -101,16 +119,16 @@ def _marker(here: OperatingPoint, unit: MacUnit, ink: str, *, is_left: bool) -> 
     )
 
 
-def tradeoff_alt(here: OperatingPoint, exits: Sequence[tuple[float, float]], unit: MacUnit) -> str:
+def tradeoff_alt(
+    here: OperatingPoint | None, exits: Sequence[tuple[float, float]], unit: MacUnit
+) -> str:
     """The figure in words, for people who do not see it."""
-    alone = ", ".join(
+    now = f"now {percent(here.accuracy)} at {unit.format(here.macs)}" if here else ""
+    alone = (
         f"{exit_name(i)} alone {percent(accuracy)} at {unit.format(macs)}"
         for i, (macs, accuracy) in enumerate(exits)
     )
-    return (
-        f"Accuracy against cost. Now {percent(here.accuracy)} at {unit.format(here.macs)} "
-        f"per image; {alone}."
-    )
+    return f"Accuracy against cost per image: {'; '.join(filter(None, (now, *alone)))}."
 
 
 def sweep_csv(points: Sequence[OperatingPoint]) -> str:

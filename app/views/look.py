@@ -3,10 +3,11 @@
 import streamlit as st
 
 from app import services
-from app.components import LATER, about_classes, answer, computed_lane, current_bundle, skipped_lane
+from app.components import LATER, about_classes, answer, computed_lane, skipped_lane
 from app.dial import dial
 from app.figures.tokens import enlarge
 from app.intake import choose_picture
+from app.model_choice import current_bundle
 from dvt_core.errors import InputError
 
 st.title("Look", anchor=False)

@@ -1,0 +1,99 @@
+"""The two forms of the Trade-off page: replayed from exit tables, or along the authors' numbers."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import services
+from app.components import metric
+from app.dial import dial
+from app.figures.exits import share_bars
+from app.figures.theme import MacUnit, percent, times_less
+from app.figures.tradeoff import tradeoff_alt, tradeoff_figure
+from dvt_core.bundle import Bundle
+from dvt_core.macs import exit_macs
+from dvt_core.thresholds import OperatingPoint, replay
+
+
+@st.fragment
+def measured_lab(bundle: Bundle) -> None:
+    """The dial and everything that moves with it; the model is never called."""
+    table, curve = services.get_table(bundle, "test"), services.get_curve(bundle)
+    setting = dial(bundle)
+    here = replay(table, setting.thresholds)
+    unit = MacUnit.of(table.info.exit_macs)
+
+    chart, numbers = st.columns([2, 1], gap="medium")
+    with numbers:
+        _position(here, curve.exits[-1], unit)
+        st.markdown("Where the images leave")
+        st.html(share_bars(here.exit_shares))
+    figure = tradeoff_figure(
+        curve.shared,
+        curve.solved,
+        curve.exits,
+        here,
+        unit,
+        authors=bundle.authors.points if bundle.authors else (),
+        dark=st.context.theme.type == "dark",
+    )
+    chart.plotly_chart(figure, key="curve", alt=tradeoff_alt(here, curve.exits, unit))
+
+
+@st.fragment
+def authors_lab(bundle: Bundle) -> None:
+    """The authors' stored curve and exits, with the dial moving along their points."""
+    exits, results = services.get_authors_exits(bundle), bundle.authors
+    points, here = results.points if results else (), dial(bundle).authors_point
+    unit = MacUnit.of(exit_macs(bundle.config))
+
+    chart, numbers = st.columns([2, 1], gap="medium")
+    with numbers:
+        if here:
+            _position(here, exits[-1] if exits else None, unit)
+            st.caption("How many images leave at each exit is not stored.")
+        else:
+            way = (
+                f"the authors stored {len(points)} points only. Ask by budget or accuracy to move "
+                "along them"
+                if services.get_authors_front(bundle)
+                else "the authors stored no thresholds"
+            )
+            st.info(
+                "Thresholds set by hand cannot be placed here: that takes this model's exit "
+                f"tables, and {way}."
+            )
+    figure = tradeoff_figure(
+        (), (), exits, here, unit, authors=points, dark=st.context.theme.type == "dark"
+    )
+    words = f"The authors' own numbers. {tradeoff_alt(here, exits, unit)}"
+    chart.plotly_chart(figure, key="authors", alt=words)
+    st.caption(
+        "The authors' own numbers, stored in their checkpoint, ImageNet validation; not measured "
+        f"here. Source: {results.source if results else ''}. Their counter also counts norms and "
+        "resizing, about 1 % more than the costs on the other pages. One MAC is one multiply and "
+        "add; papers write GFLOPs."
+    )
+
+
+def _position(here: OperatingPoint, full: tuple[float, float] | None, unit: MacUnit) -> None:
+    """Accuracy and cost of a point, against always going to the last exit."""
+    against, saved = "", ""
+    if full:
+        macs, accuracy = full
+        against = f"{100 * (here.accuracy - accuracy):+.1f} points against always full"
+        saved = f"{times_less(here.macs, macs)}; always full is {unit.format(macs)}"
+    metric("Accuracy", percent(here.accuracy), against)
+    metric("Mean cost per image", unit.format(here.macs), saved)
+
+
+def how_to_measure(bundle: Bundle) -> None:
+    """The commands that would make the missing exit tables."""
+    missing = [split for split in services.TABLES if not bundle.has_table(split)]
+    st.markdown(
+        "This folder holds no exit table of "
+        + " and none of ".join(f"the {split} split" for split in missing)
+        + ". A table is what every exit said about every image; with both, this page replays any "
+        "threshold. Each command runs the model once over a data set on this machine's disk:"
+    )
+    st.code("\n".join(map(bundle.table_command, missing)), language="sh", wrap_lines=True)

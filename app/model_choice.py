@@ -1,0 +1,119 @@
+"""Which models can be chosen: the bundled ones, and folders that a person opened in this session.
+
+A folder is a path on the server's disk. Only someone who sits at that machine may name any path;
+over a network a path must lie under $DVT_MODEL_ROOT, or the way is closed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import streamlit as st
+
+from app import services
+from app.dial import forget
+from dvt_core.bundle import Bundle, list_models
+from dvt_core.errors import InputError
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+ROOT_ENV = "DVT_MODEL_ROOT"
+MODEL = "model"  # session key of the choice
+FOLDERS = "model_folders"  # session key: absolute paths opened in this session
+GONE = "model_gone"  # session key: why a folder was taken off the list, until it was said
+
+
+def choices() -> tuple[str, ...]:
+    """Names of the bundled models, then the paths of this session's folders."""
+    return (*list_models(), *st.session_state.get(FOLDERS, ()))
+
+
+def label(model: str) -> str:
+    """What people see: a name as it is, a folder by its name, or by its path where two share it."""
+    path = Path(model)
+    if not path.is_absolute():
+        return model
+    is_only = [Path(other).name for other in choices()].count(path.name) == 1
+    return f"{path.name} (folder)" if is_only else model
+
+
+def choose_model() -> None:
+    """Draws the choice; folders that can no longer be read are taken off it first."""
+    _drop_unreadable()
+    models = choices()
+    if models:
+        if st.session_state.get(MODEL, models[0]) not in models:
+            st.session_state[MODEL] = models[0]  # said, or the browser would go on showing it
+        st.selectbox(
+            "Model", models, format_func=label, key=MODEL, bind="query-params", on_change=forget
+        )
+
+
+def _drop_unreadable() -> None:
+    for folder in st.session_state.get(FOLDERS, ()):
+        try:
+            services.get_bundle(folder)
+        except InputError as error:
+            st.session_state[FOLDERS] = tuple(f for f in st.session_state[FOLDERS] if f != folder)
+            st.session_state[GONE] = f"The folder {folder} can no longer be used: {error}."
+            if st.session_state.get(MODEL) == folder:
+                forget()
+
+
+def current_bundle() -> Bundle:
+    """The model chosen in the sidebar; a sentence and the end of the page if it cannot be used."""
+    models = choices()
+    if gone := st.session_state.pop(GONE, ""):
+        st.warning(f"{gone} A bundled model is shown instead." if models else gone)
+    if not models:
+        st.error("No model folder was found. Train one with `dvt train` and put it there.")
+        st.stop()
+    model = st.session_state.get(MODEL)
+    try:
+        return services.get_bundle(model if model in models else models[0])
+    except InputError as error:
+        st.error(f"This model cannot be used: {error}.")
+        st.stop()
+
+
+def refusal() -> str:
+    """Why no folder can be opened here; empty if one can."""
+    if _is_local() or os.environ.get(ROOT_ENV):
+        return ""
+    return (
+        "A model folder can be opened only where the app serves its own machine alone "
+        f"(server address {LOOPBACK[0]}), or under a folder that its owner allows with the "
+        f"environment variable {ROOT_ENV}. This server answers to others and allows none."
+    )
+
+
+def _is_local() -> bool:
+    return st.get_option("server.address") in LOOPBACK
+
+
+def open_folder(text: str) -> Bundle:
+    """A model folder by its path, read, its weights checked, and chosen for this session.
+
+    Raises:
+        InputError: not allowed here, no model folder, or damaged.
+    """
+    folder = _allowed(text.strip().strip("\"'"))
+    bundle = services.get_bundle(str(folder))
+    services.get_model(bundle)
+    known = st.session_state.get(FOLDERS, ())
+    st.session_state[FOLDERS] = (*known, *(() if str(folder) in known else (str(folder),)))
+    st.session_state[MODEL] = str(folder)
+    forget()
+    return bundle
+
+
+def _allowed(text: str) -> Path:
+    """The absolute path behind a text, links followed; checked before the disk is looked at."""
+    try:
+        folder = Path(text).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"{text!r} is no path: {error}") from error
+    root = os.environ.get(ROOT_ENV)
+    if _is_local() or (root and folder.is_relative_to(Path(root).resolve())):
+        return folder
+    raise InputError(f"{text!r} does not lie under {ROOT_ENV}, name a folder there")

@@ -1,0 +1,120 @@
+"""The chosen model's card, and the paper's architectures, by arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from app import services
+from app.components import metric
+from app.figures.theme import MacUnit, percent
+from dvt_core.bundle import Bundle
+from dvt_core.config import DVTConfig
+from dvt_core.errors import InputError
+from dvt_core.macs import exit_macs, stage_macs
+from dvt_core.presets import PRESETS
+
+OUR_OWN = "dvt_cifar10"  # the one preset that is not the paper's
+
+
+def model_section(bundle: Bundle) -> None:
+    """Draws what the chosen model is, then the paper's architectures."""
+    st.subheader(bundle.title, anchor=False)
+    config, costs = bundle.config, exit_macs(bundle.config)
+    accuracy, whose = _accuracy(bundle)
+    with st.grid("auto", min_column_width=150):
+        parameters = f"{services.count_parameters(config) / 1e6:.3g} M"
+        metric("Parameters", parameters, "all stages together")
+        metric("Exits", str(config.num_exits), f"{config.num_classes:,} classes")
+        metric("Picture", f"{config.img_size}x{config.img_size}", "pixels, as the model sees it")
+        metric("Full cost", MacUnit.of(costs).format(costs[-1]), "all exits, per image")
+    st.table(
+        _stages(config, accuracy),
+        border="horizontal",
+        hide_index=True,
+        alt=f"The stages of {bundle.title}",
+    )
+    st.caption(f"Accuracy of each exit alone: {whose}.")
+    st.markdown("\n".join(f"- **{name}**: {words}" for name, words in _facts(bundle)))
+    st.subheader("The paper's architectures", anchor=False)
+    st.markdown(
+        "These can be built, trained and filled with the authors' weights; **no weights of them "
+        "are bundled**. Costs are arithmetic on the architecture, up to and including each exit."
+    )
+    names = [name for name in PRESETS if name != OUR_OWN]
+    rows = [_architecture(name, PRESETS[name]) for name in names]
+    st.table(rows, border="horizontal", hide_index=True, alt="The paper's architectures")
+    st.caption("The paper prints up to 1.5 % more: its counter adds norms and resizing.")
+
+
+def _accuracy(bundle: Bundle) -> tuple[Sequence[float], str]:
+    """Accuracy of every exit alone and whose number it is; empty if nobody's."""
+    try:
+        if bundle.has_table("test"):
+            table = services.get_table(bundle, "test")
+            return table.exit_accuracy, f"measured on {table.n:,} test images, {table.info.data}"
+        if exits := services.get_authors_exits(bundle):
+            words = "the authors' own numbers, ImageNet validation, not measured here"
+            return [accuracy for _, accuracy in exits], words
+    except InputError as error:
+        return (), f"cannot be shown, {error}"
+    return (), "not measured yet, the Trade-off page says how"
+
+
+def _stages(config: DVTConfig, accuracy: Sequence[float]) -> list[dict[str, str]]:
+    costs, alone = exit_macs(config), stage_macs(config)
+    unit = MacUnit.of(costs)
+    return [
+        {
+            "stage": str(index + 1),
+            "tokens": f"{stage.grid_size}x{stage.grid_size}",
+            "tokenizer": stage.tokenizer.kind,
+            "width": str(stage.embed_dim),
+            "depth": str(stage.depth),
+            "heads": str(stage.num_heads),
+            f"{unit.name} of the stage": unit.number(alone[index]),
+            f"{unit.name} up to its exit": unit.number(costs[index]),
+            "accuracy of its exit": percent(accuracy[index]) if accuracy else "unknown",
+        }
+        for index, stage in enumerate(config.stages)
+    ]
+
+
+def _facts(bundle: Bundle) -> list[tuple[str, str]]:
+    """What config.json says about the model's making, as text that is not markup."""
+    config, training = bundle.config, bundle.info.get("training")
+    on = {"features": config.feature_reuse, "relations": config.relation_reuse}
+    facts = [
+        ("Reuse", ", ".join(name for name, is_on in on.items() if is_on) or "none"),
+        ("Data", bundle.info.get("data", "unknown")),
+        ("Training", _sentence(training) if isinstance(training, dict) else training or "unknown"),
+        ("Folder", bundle.path),
+        ("Weights", f"sha256 {bundle.weights_sha256[:16]}…"),
+    ]
+    return [(name, f"`{str(value).replace('`', '')}`") for name, value in facts]
+
+
+def _sentence(training: dict[str, Any]) -> str:
+    """What `dvt train` notes, in words; anything else as it stands."""
+    try:
+        return (
+            f"{training['epochs']} epochs of {training['images']:,} images, "
+            f"{training['minutes']:g} minutes on {training['device']}"
+        )
+    except (KeyError, TypeError, ValueError):
+        return ", ".join(f"{key} {value}" for key, value in training.items())
+
+
+def _architecture(name: str, config: DVTConfig) -> dict[str, str]:
+    stage = config.stages[0]
+    return {
+        "name": name,
+        "tokens": ", ".join(f"{side}x{side}" for side in config.grid_sizes),
+        "width": str(stage.embed_dim),
+        "depth": str(stage.depth),
+        "heads": str(stage.num_heads),
+        "parameters": f"{services.count_parameters(config) / 1e6:.1f} M",
+        "GMACs per exit": ", ".join(map(MacUnit.of(exit_macs(config)).number, exit_macs(config))),
+    }

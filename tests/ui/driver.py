@@ -1,0 +1,48 @@
+"""Driving the app without a browser: open a page, read what it shows."""
+
+import json
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+MAIN = str(Path(__file__).parents[2] / "app" / "main.py")
+LOOK, TRADEOFF, MODELS = "views/look.py", "views/tradeoff.py", "views/models.py"
+
+
+def open_app(page: str | None = None, **query: str) -> AppTest:
+    """The app at a page, opened through a link with these query parameters."""
+    at = AppTest.from_file(MAIN, default_timeout=60)
+    for key, value in query.items():
+        at.query_params[key] = value
+    at.run()
+    if page:
+        at.switch_page(page).run()
+    assert not at.exception
+    return at
+
+
+def metrics(at: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in at.metric}
+
+
+def html(at: AppTest) -> str:
+    return " ".join(element.value for element in at.html)
+
+
+def captions(at: AppTest) -> str:
+    return " ".join(element.value for element in at.caption)
+
+
+def figure(at: AppTest) -> dict:
+    """The first chart, as plotly's JSON."""
+    return json.loads(at.get("plotly_chart")[0].proto.spec)
+
+
+def chart(at: AppTest) -> dict[str, dict]:
+    """The traces of the first chart by name."""
+    return {trace["name"]: trace for trace in figure(at)["data"]}
+
+
+def rows(at: AppTest, index: int = 0) -> list[dict[str, str]]:
+    """A table's rows."""
+    return at.table[index].value.to_dict("records")
