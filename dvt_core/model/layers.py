@@ -38,14 +38,22 @@ class RelationAttention(Attention):
         q, k, v = qkv.unbind(0)  # (B, heads, N, head_dim)
         relations = None
         if keep_relations or self.training:  # training needs a gradient for the bias anyway
-            relations = (q * self.scale) @ k.transpose(-2, -1)
-            if bias is not None:
-                relations = relations + bias
+            relations = _relations(q, k, self.scale, bias)
             y = relations.softmax(dim=-1) @ v
         else:
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=self.scale)
         y = self.proj(y.transpose(1, 2).reshape(B, N, self.attn_dim))
         return y, relations if keep_relations else None
+
+
+def _relations(q: Tensor, k: Tensor, scale: float, bias: Tensor | None) -> Tensor:
+    """q k^T * scale + bias: (B, heads, N, head_dim) twice -> (B, heads, N, N), in one product."""
+    if bias is None:
+        return (q * scale) @ k.transpose(-2, -1)
+    product = torch.baddbmm(
+        bias.flatten(0, 1), q.flatten(0, 1), k.flatten(0, 1).transpose(-2, -1), alpha=scale
+    )
+    return product.unflatten(0, bias.shape[:2])
 
 
 class ReuseBlock(Block):

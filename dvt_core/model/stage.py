@@ -82,21 +82,24 @@ class Stage(nn.Module):
         x = self.tokenizer(images)
         x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), dim=1) + self.pos_embed
         features = None if previous is None else previous.features
-        reused = None
+        mixed = None
         if self.relation_reuse is not None:
             assert previous is not None and previous.relations is not None
-            reused = self.relation_reuse(previous.relations)  # (B, depth*heads, N, N)
+            mixed = self.relation_reuse.mix(previous.relations)  # (B, depth*heads, N_prev, N_prev)
         keep = keep_relations or self.hands_on_relations
-        biases = [None] * len(self.blocks) if reused is None else reused.split(self.num_heads, 1)
-        relations = []
-        for block, bias in zip(self.blocks, biases, strict=True):
-            x, relation = block(x, features, bias, keep)
+        relations, reused = [], []
+        for index, block in enumerate(self.blocks):
+            bias = None
+            if self.relation_reuse is not None:
+                bias = self.relation_reuse.for_block(mixed, index, self.num_heads)
+                reused += [bias] if keep_relations else []
+            x, relation = block(x, features, bias, keep)  # (B, N, C), (B, heads, N, N) | None
             relations.append(relation)
         return StageOutput(
             logits=self.head(self.norm(x[:, :1])[:, 0]),
             features=x,
             relations=torch.cat(relations, dim=1) if keep else None,
-            reused=reused if keep_relations else None,
+            reused=torch.cat(reused, dim=1) if reused else None,
         )
 
 

@@ -7,6 +7,7 @@ row-major order.
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 import torch
@@ -99,6 +100,32 @@ class ConvTokenizer(nn.Module):
         return self.proj(self.levels(images)).flatten(2).transpose(1, 2)
 
 
+class SoftSplit(nn.Module):
+    """Overlapping windows of a grid, each flattened into one token (T2T-ViT).
+
+    Modifications:
+        - a window's values come position by position with the channels inside, not channel by
+          channel as torch unfolds: on (B, h, h, C) that copies whole runs of memory. Weights keep
+          the official order; `by_position` turns them when they are used.
+    """
+
+    def __init__(self, config: UnfoldConfig) -> None:
+        """Keeps the window's size; there are no weights."""
+        super().__init__()
+        self.size, self.stride, self.padding = config.kernel_size, config.stride, config.padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, h, h, C) -> (B, windows, size**2 * C)."""
+        x = F.pad(x, (0, 0) + 2 * (self.padding, self.padding))
+        x = x.unfold(1, self.size, self.stride).unfold(2, self.size, self.stride)
+        return x.permute(0, 1, 2, 4, 5, 3).flatten(3).flatten(1, 2)  # B, i, j, size, size, C
+
+
+def by_position(weight: Tensor, channels: int) -> Tensor:
+    """(..., channels * size**2), channel by channel -> the order in which `SoftSplit` gives it."""
+    return weight.unflatten(-1, (channels, -1)).transpose(-1, -2).flatten(-2)
+
+
 class Performer(nn.Module):
     """One layer of linear attention that mixes tokens while they are still many.
 
@@ -112,12 +139,18 @@ class Performer(nn.Module):
 
     eps = 1e-8
 
-    def __init__(self, in_dim: int, config: T2TTokenizerConfig, norm_eps: float) -> None:
-        """Builds the layer; `w` is fixed: orthogonal rows of length sqrt(num_features)."""
+    def __init__(
+        self, in_chans: int, window: int, config: T2TTokenizerConfig, norm_eps: float
+    ) -> None:
+        """Builds the layer for windows of `in_chans` channels and `window` positions.
+
+        `w` is fixed: orthogonal rows of length sqrt(num_features).
+        """
         super().__init__()
         dim, features = config.token_dim, config.num_features
-        self.norm1 = nn.LayerNorm(in_dim, eps=norm_eps)
-        self.kqv = nn.Linear(in_dim, 3 * dim)
+        self.in_chans = in_chans
+        self.norm1 = nn.LayerNorm(in_chans * window, eps=norm_eps)
+        self.kqv = nn.Linear(in_chans * window, 3 * dim)
         self.w = nn.Parameter(torch.empty(features, dim), requires_grad=False)
         self.proj = nn.Linear(dim, dim)
         self.drop = nn.Dropout(config.dropout)
@@ -125,9 +158,14 @@ class Performer(nn.Module):
         self.mlp = Mlp(dim, hidden_features=dim)
         nn.init.orthogonal_(self.w, gain=features**0.5)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, in_dim) -> (B, T, token_dim)."""
-        k, q, v = self.kqv(self.norm1(x)).chunk(3, dim=2)  # in this order; (B, T, dim) each
+    def forward(self, windows: Tensor) -> Tensor:
+        """(B, T, window * in_chans) as `SoftSplit` gives them -> (B, T, token_dim)."""
+        scale, shift, weight = (
+            by_position(p, self.in_chans)
+            for p in (self.norm1.weight, self.norm1.bias, self.kqv.weight)
+        )
+        x = F.layer_norm(windows, scale.shape, scale, shift, self.norm1.eps)
+        k, q, v = F.linear(x, weight, self.kqv.bias).chunk(3, dim=2)  # in this order; (B, T, dim)
         k, q = self._features(k), self._features(q)  # (B, T, features)
         total = q @ k.sum(dim=1).unsqueeze(2)  # (B, T, 1)
         y = q @ (k.transpose(1, 2) @ v) / (total + self.eps)
@@ -140,19 +178,6 @@ class Performer(nn.Module):
         return torch.exp(t @ self.w.T - half_norm) / len(self.w) ** 0.5
 
 
-class SoftSplit(nn.Module):
-    """Overlapping windows of a grid, each flattened into one token (T2T-ViT)."""
-
-    def __init__(self, config: UnfoldConfig) -> None:
-        """Builds the unfold; it has no weights."""
-        super().__init__()
-        self.unfold = nn.Unfold(config.kernel_size, stride=config.stride, padding=config.padding)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, h) -> (B, windows, C * kernel_size**2); channel first, as torch unfolds."""
-        return self.unfold(x).transpose(1, 2)
-
-
 class T2TTokenizer(nn.Module):
     """Tokens-to-Token: soft splits with a performer between each two, then a projection."""
 
@@ -163,21 +188,21 @@ class T2TTokenizer(nn.Module):
         super().__init__()
         self.splits = nn.ModuleList(SoftSplit(unfold) for unfold in config.unfolds)
         self.performers = nn.ModuleList()
-        width = in_chans
         for unfold in config.unfolds[:-1]:
-            width *= unfold.kernel_size**2
-            self.performers.append(Performer(width, config, norm_eps))
-            width = config.token_dim
-        self.project = nn.Linear(width * config.unfolds[-1].kernel_size ** 2, embed_dim)
+            self.performers.append(Performer(in_chans, unfold.kernel_size**2, config, norm_eps))
+            in_chans = config.token_dim
+        self.in_chans = in_chans
+        self.project = nn.Linear(in_chans * config.unfolds[-1].kernel_size ** 2, embed_dim)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, in_chans, S, S) -> (B, grid**2, embed_dim)."""
-        x = self.splits[0](images)
-        for performer, split in zip(self.performers, self.splits[1:], strict=True):
-            x = performer(x).transpose(1, 2)  # (B, token_dim, T)
-            side = int(x.shape[2] ** 0.5)
-            x = split(x.unflatten(2, (side, side)))
-        return self.project(x)
+        x = images.permute(0, 2, 3, 1).contiguous()  # NCHW -> NHWC
+        for split, performer in zip(self.splits[:-1], self.performers, strict=True):
+            x = performer(split(x))  # (B, T, token_dim)
+            side = math.isqrt(x.shape[1])
+            x = x.unflatten(1, (side, side))
+        weight = by_position(self.project.weight, self.in_chans)
+        return F.linear(self.splits[-1](x), weight, self.project.bias)
 
 
 def build_tokenizer(

@@ -35,10 +35,6 @@ def test_preset_macs_equal_torch_counter():
     assert list(stage_macs(PRESETS["dvt_cifar10"])) == counted(PRESETS["dvt_cifar10"])
 
 
-def test_deit_small_costs_what_the_official_model_costs():
-    assert exit_macs(PRESETS["dvt_deit_small"]) == (1142909952, 3643143168, 8800629120)
-
-
 def test_cifar10_preset_spans_at_least_five_fold():
     macs = exit_macs(PRESETS["dvt_cifar10"])
     assert macs[-1] / macs[0] >= 5
