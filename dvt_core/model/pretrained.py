@@ -18,20 +18,19 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
-from safetensors.torch import load as load_safetensors
 from timm.layers.patch_embed import resample_patch_embed
 from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models import PretrainedCfg, get_pretrained_cfg
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
+from dvt_core.checkpoint_file import find_weights, read_checkpoint
 from dvt_core.config import DVTConfig, PatchTokenizerConfig
 from dvt_core.errors import InputError
 from dvt_core.model.cascade import DynamicViT
@@ -68,8 +67,8 @@ def init_from_timm(model: DynamicViT, source: str | Path | Mapping[str, Tensor])
     Args:
         model: as `build_model` gives it; patch tokenizers only. A refused call changes nothing.
         source: a timm name such as "deit_small_patch16_224.fb_in1k" (from the hub's cache, else
-            downloaded), a local file (.safetensors, or .pth, .pt, .bin of tensors alone, also
-            below "model" or "state_dict"), or a state dict with timm's keys. A name also tells
+            downloaded), a local file (.safetensors, or .pth, .pt, .bin, also below "model" or
+            "state_dict"; never runs code), or a state dict with timm's keys. A name also tells
             the number of heads and the normalisation, which are checked; weights alone do not,
             so `num_heads`, `mean` and `std` of the configuration are taken at their word.
 
@@ -87,7 +86,7 @@ def init_from_timm(model: DynamicViT, source: str | Path | Mapping[str, Tensor])
         state = dict(source)
     else:
         path = Path(source) if is_weights_file(source) else _from_hub(str(source), model.config)
-        state = _read(path)
+        _, state = find_weights(read_checkpoint(path))
     filled = [_stage_values(state, model.config, i) for i in range(model.num_exits)]
     for stage, values in zip(model.stages, filled, strict=True):
         _fill(stage, values)
@@ -148,29 +147,6 @@ def _download(name: str, repository: str) -> Path:
             f"https://huggingface.co/{repository}/resolve/main/{_HUB_FILE} where there is "
             "network and name that file instead"
         ) from error
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file, without running any code it may hold."""
-    try:
-        stored = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read the weights {path}: {error.strerror}") from error
-    try:
-        if path.suffix == ".safetensors":
-            return load_safetensors(stored)
-        raw: Any = torch.load(BytesIO(stored), map_location="cpu", weights_only=True)
-    except Exception as error:  # damage surfaces as almost any class, found by trying
-        raise InputError(
-            f"{path} is damaged or holds more than tensors, which is never run; save the state "
-            "dict alone, best as .safetensors"
-        ) from error
-    for key in ("model", "state_dict"):
-        if isinstance(raw, dict) and isinstance(raw.get(key), dict):
-            raw = raw[key]
-    if not isinstance(raw, dict) or not all(isinstance(value, Tensor) for value in raw.values()):
-        raise InputError(f"{path} holds no state dict, expected parameter names and tensors")
-    return raw
 
 
 def _stage_values(state: Mapping[str, Tensor], config: DVTConfig, index: int) -> dict[str, Tensor]:

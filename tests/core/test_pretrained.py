@@ -140,18 +140,18 @@ class Foreign:
 def test_files_that_are_no_weights_are_refused_in_words(vit, tmp_path):
     trap, path = tmp_path / "trap", tmp_path / "weights.pth"
     torch.save({"model": vit.state_dict(), "args": Foreign(trap)}, path)
-    with pytest.raises(InputError, match="holds more than tensors"):
+    with pytest.raises(InputError, match="can run any program"):
         init_from_timm(cascade(4), path)
     assert not trap.exists()
     torch.save({"model": [1, 2]}, path)
-    with pytest.raises(InputError, match="holds no state dict"):
+    with pytest.raises(InputError, match="no weights"):
         init_from_timm(cascade(4), path)
     for damaged in (path, tmp_path / "weights.safetensors"):
         save(vit.state_dict(), damaged)
         damaged.write_bytes(damaged.read_bytes()[:5000])
-        with pytest.raises(InputError, match="damaged"):
+        with pytest.raises(InputError, match=r"damaged|cut off"):
             init_from_timm(cascade(4), damaged)
-    with pytest.raises(InputError, match=r"cannot read the weights .*absent\.pth"):
+    with pytest.raises(InputError, match=r"cannot read .*absent\.pth"):
         init_from_timm(cascade(4), tmp_path / "absent.pth")
 
 

@@ -199,7 +199,7 @@ def test_only_a_new_run_reads_the_backbone(fine_tuning, tmp_path, capsys):
     weights.unlink()
     assert main([*command, "--resume"]) == 0
     assert main([*command[:-1], str(tmp_path / "other")]) == 2
-    assert "cannot read the weights" in capsys.readouterr().err
+    assert "cannot read the checkpoint" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
 
 
