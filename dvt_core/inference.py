@@ -55,7 +55,7 @@ def classify(
     is_open = np.ones(len(images), dtype=bool)  # the rule has not stopped yet
     alive = np.arange(len(images))  # images still being computed
     previous: StageOutput | None = None
-    images = images.to(next(model.parameters()).device)
+    images, costs = images.to(next(model.parameters()).device), model.exit_macs
     began = time.perf_counter()
     for index, (stage, limit) in enumerate(zip(model.stages, limits, strict=True)):
         if not len(alive):
@@ -65,7 +65,7 @@ def classify(
         milliseconds = (time.perf_counter() - began) * 1000
         for row, image in enumerate(alive):
             maps = _maps(output, row, stage.num_heads) if keep_relations else (None, None)
-            record = ExitRecord(index, probs[row], model.exit_macs[index], milliseconds, *maps)
+            record = ExitRecord(index, probs[row], costs[index], milliseconds, *maps)
             records[image].append(record)
         is_sure = probs.max(axis=1).astype(np.float64) >= limit
         fires = alive[is_sure & is_open[alive]]

@@ -46,6 +46,7 @@ from dvt_core.samples import list_samples
 from dvt_core.solver import pareto_front, solve_budget
 from dvt_core.table_file import TableInfo
 from dvt_core.thresholds import sweep
+from scripts.timing import alternate, spread
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "assets" / "benchmarks" / "bench.json"
@@ -175,23 +176,9 @@ def _run_all_exits(model: DynamicViT, batches: tuple[torch.Tensor, ...]) -> None
 
 
 def _alternate(*functions: Callable[[], Any], rounds: int, per: int = 1) -> list[dict[str, float]]:
-    """Runs the functions in turn; milliseconds per `per`-th of a call, after one warm-up each."""
-    seconds: list[list[float]] = [[] for _ in functions]
-    for function in functions:
-        function()
-    for _ in range(rounds):
-        for function, times in zip(functions, seconds, strict=True):
-            start = time.perf_counter()
-            function()
-            times.append((time.perf_counter() - start) / per)
-    return [
-        {
-            "median_ms": 1e3 * float(np.median(times)),
-            "p10_ms": 1e3 * float(np.percentile(times, 10)),
-            "p90_ms": 1e3 * float(np.percentile(times, 90)),
-        }
-        for times in seconds
-    ]
+    """Milliseconds per `per`-th of a call of each function; they take turns."""
+    quantiles = [spread(1e3 * s / per) for s in alternate(*functions, rounds=rounds)]
+    return [{f"{name}_ms": value for name, value in each.items()} for each in quantiles]
 
 
 def _random_table(count: int, exits: int) -> ExitTable:
