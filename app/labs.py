@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from app import services
@@ -10,17 +12,24 @@ from app.dial import dial
 from app.figures.exits import share_bars
 from app.figures.theme import MacUnit, percent, times_less
 from app.figures.tradeoff import tradeoff_alt, tradeoff_figure
+from app.services import Curve
+from dvt_core.authors import AuthorsResults
 from dvt_core.bundle import Bundle
+from dvt_core.exit_table import ExitTable
 from dvt_core.macs import exit_macs
 from dvt_core.thresholds import OperatingPoint, replay
 
 
 @st.fragment
-def measured_lab(bundle: Bundle) -> None:
-    """The dial and everything that moves with it; the model is never called."""
-    table, curve = services.get_table(bundle, "test"), services.get_curve(bundle)
-    setting = dial(bundle)
-    here = replay(table, setting.thresholds)
+def measured_lab(bundle: Bundle, table: ExitTable, curve: Curve) -> None:
+    """The dial and everything that moves with it; the model is never called.
+
+    Args:
+        bundle: the model.
+        table: its exit table of the test split.
+        curve: the trade-off on it.
+    """
+    here = replay(table, dial(bundle).thresholds)
     unit = MacUnit.of(table.info.exit_macs)
 
     chart, numbers = st.columns([2, 1], gap="medium")
@@ -41,10 +50,17 @@ def measured_lab(bundle: Bundle) -> None:
 
 
 @st.fragment
-def authors_lab(bundle: Bundle) -> None:
-    """The authors' stored curve and exits, with the dial moving along their points."""
-    exits, results = services.get_authors_exits(bundle), bundle.authors
-    points, here = results.points if results else (), dial(bundle).authors_point
+def authors_lab(
+    bundle: Bundle, results: AuthorsResults, exits: Sequence[tuple[float, float]]
+) -> None:
+    """The authors' stored curve and exits, with the dial moving along their points.
+
+    Args:
+        bundle: the model.
+        results: what its authors stored.
+        exits: their (macs, accuracy) of every exit alone; may be empty.
+    """
+    points, here = results.points, dial(bundle).authors_point
     unit = MacUnit.of(exit_macs(bundle.config))
 
     chart, numbers = st.columns([2, 1], gap="medium")
@@ -70,7 +86,7 @@ def authors_lab(bundle: Bundle) -> None:
     chart.plotly_chart(figure, key="authors", alt=words)
     st.caption(
         "The authors' own numbers, stored in their checkpoint, ImageNet validation; not measured "
-        f"here. Source: {results.source if results else ''}. Their counter also counts norms and "
+        f"here. Source: {results.source}. Their counter also counts norms and "
         "resizing, about 1 % more than the costs on the other pages. One MAC is one multiply and "
         "add; papers write GFLOPs."
     )

@@ -7,6 +7,8 @@ over a network a path must lie under $DVT_MODEL_ROOT, or the way is closed.
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -28,13 +30,13 @@ def choices() -> tuple[str, ...]:
     return (*list_models(), *st.session_state.get(FOLDERS, ()))
 
 
-def label(model: str) -> str:
+def labels(models: Sequence[str]) -> dict[str, str]:
     """What people see: a name as it is, a folder by its name, or by its path where two share it."""
-    path = Path(model)
-    if not path.is_absolute():
-        return model
-    is_only = [Path(other).name for other in choices()].count(path.name) == 1
-    return f"{path.name} (folder)" if is_only else model
+    names = Counter(Path(model).name for model in models)
+    return {
+        model: f"{path.name} (folder)" if path.is_absolute() and names[path.name] == 1 else model
+        for model, path in ((model, Path(model)) for model in models)
+    }
 
 
 def choose_model() -> None:
@@ -44,8 +46,14 @@ def choose_model() -> None:
     if models:
         if st.session_state.get(MODEL, models[0]) not in models:
             st.session_state[MODEL] = models[0]  # said, or the browser would go on showing it
+        shown = labels(models)
         st.selectbox(
-            "Model", models, format_func=label, key=MODEL, bind="query-params", on_change=forget
+            "Model",
+            models,
+            format_func=lambda model: shown.get(model, model),
+            key=MODEL,
+            bind="query-params",
+            on_change=forget,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.model_choice import MODEL, ROOT_ENV, label, open_folder, refusal
+from app.model_choice import MODEL, ROOT_ENV, choices, labels, open_folder, refusal
 from dvt_core.errors import InputError
 
 RELEASED = ("dvt_t2t_vit_12", "dvt_t2t_vit_14", "dvt_deit_small")
@@ -55,8 +55,8 @@ def _open() -> None:
     except InputError as error:
         st.session_state[SAID] = False, f"{error}."
     else:
-        words = f"Open and chosen as “{label(st.session_state[MODEL])}”: {bundle.title}."
-        st.session_state[SAID] = True, words
+        chosen = labels(choices())[st.session_state[MODEL]]
+        st.session_state[SAID] = True, f"Open and chosen as “{chosen}”: {bundle.title}."
 
 
 def _authors_weights() -> None:

@@ -13,14 +13,15 @@ st.markdown("What does a lower bill cost in accuracy?")
 
 bundle = current_bundle()
 try:
+    authors = bundle.authors
     if not services.has_tables(bundle):
-        if bundle.authors:
-            authors_lab(bundle)
+        if authors:
+            authors_lab(bundle, authors, services.get_authors_exits(bundle))
         how_to_measure(bundle)
         st.stop()
     table, curve = services.get_table(bundle, "test"), services.get_curve(bundle)
     calibration = services.get_table(bundle, "calibration")
-    measured_lab(bundle)
+    measured_lab(bundle, table, curve)
 except InputError as error:
     st.error(f"This model's stored results cannot be used: {error}.")
     st.stop()

@@ -18,7 +18,7 @@ from dvt_core.bundle import Bundle, list_models, load_bundle
 from dvt_core.images import open_image
 from dvt_core.inference import classify
 from dvt_core.thresholds import replay
-from tests.ui.tiny_model import png
+from tests.ui.tiny_model import png, write_bundle
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 300  # two cores may be busy with a training run
@@ -101,7 +101,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 
 def _is_error(message) -> bool:
     """A console error; but Streamlit probes a deep link's folder for its own server, twice."""
-    is_probe = "/tradeoff/_stcore/" in message.location.get("url", "")
+    is_probe = re.search("/(tradeoff|models)/_stcore/", message.location.get("url", ""))
     return message.type == "error" and not is_probe
 
 
@@ -174,7 +174,23 @@ def test_move_the_threshold_see_the_tables_numbers_change(page, address, bundle)
     expect(_metric(page, "Stopped at")).to_have_text("exit 1")  # one threshold for all pages
 
 
-@pytest.mark.parametrize("path", ["", "tradeoff"])
+def test_open_a_model_folder_and_see_its_curve(page, address, tmp_path):
+    folder = write_bundle(tmp_path / "own").path
+    page.goto(f"{address}/models?section=a+model+folder")
+    page.get_by_role("textbox", name="Model folder").fill(str(tmp_path / "nothing"))
+    page.get_by_role("button", name="Open the folder").click()
+    expect(page.get_by_role("alert")).to_contain_text("neither a folder with a config.json")
+    page.get_by_role("textbox", name="Model folder").fill(str(folder))
+    page.get_by_role("textbox", name="Model folder").press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("Open and chosen as “own (folder)”")
+    page.get_by_role("link", name="Trade-off").click()
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    accuracy = 100 * replay(load_bundle(folder).table("test"), 0.6).accuracy
+    expect(_metric(page, "Accuracy")).to_have_text(f"{accuracy:.1f} %")
+    expect(page.get_by_role("combobox", name="Model")).to_have_value("own (folder)")
+
+
+@pytest.mark.parametrize("path", ["", "tradeoff", "models"])
 def test_pages_fit_a_phone_in_the_dark(browser, address, path):
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     page = context.new_page()

@@ -11,7 +11,14 @@ from PIL import Image
 from app.figures.exits import confidence, share_bars, top_classes
 from app.figures.theme import EXIT_COLOURS, MacUnit, exit_colour, ink_on, percent, times_less
 from app.figures.tokens import enlarge, ghosted, grid_edges, token_grid
-from app.figures.tradeoff import sweep_csv, thresholds_text, tradeoff_alt, tradeoff_figure
+from app.figures.tradeoff import (
+    AUTHORS_LINE,
+    sweep_csv,
+    thresholds_text,
+    tradeoff_alt,
+    tradeoff_figure,
+)
+from dvt_core.authors import AuthorsPoint
 from dvt_core.config import PatchTokenizerConfig, StageConfig
 from dvt_core.results import ExitRecord
 from dvt_core.thresholds import OperatingPoint
@@ -128,9 +135,20 @@ def test_tradeoff_figure_has_curve_exits_and_marker():
     assert figure.layout.xaxis.title.text == MMACS.axis
 
 
+def test_tradeoff_figure_of_the_authors_numbers_alone():
+    authors = [AuthorsPoint((0.5, 0.5), 30e6, 0.72), AuthorsPoint((), 90e6, 0.86)]
+    figure = tradeoff_figure((), (), (), None, MMACS, authors=authors)
+    (line,) = figure.data
+    assert line.name == AUTHORS_LINE and line.showlegend
+    assert list(line.x) == [30, 90] and list(line.y) == pytest.approx([72, 86])
+    placed = tradeoff_figure((), (), (), POINTS[1], MMACS, authors=authors)
+    assert [trace.name for trace in placed.data] == [AUTHORS_LINE, "you are here"]
+
+
 def test_tradeoff_alt_says_the_numbers():
     words = tradeoff_alt(POINTS[1], EXITS, MMACS)
     assert "85.0 % at 60.0 MMACs" in words and "exit 3 alone 90.0 % at 180 MMACs" in words
+    assert "now" not in tradeoff_alt(None, EXITS, MMACS)
 
 
 def test_sweep_csv_reads_back():
