@@ -1,10 +1,14 @@
-"""The throughput that this project measured: `assets/benchmarks/imagenet.json`, if it is there."""
+"""What this project measured of the paper's models: `assets/benchmarks/imagenet.json`.
+
+`make bench-imagenet` (scripts/bench_imagenet.py) writes it; it may be absent.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from dvt_core.errors import InputError
 
@@ -13,8 +17,36 @@ COMMAND = "make bench-imagenet"
 
 
 @dataclass(frozen=True)
-class BenchmarkRow:
-    """One measurement.
+class ForwardRow:
+    """Time of all exits.
+
+    Attributes:
+        model: a preset's name.
+        side: "ours", "plain" (an unoptimised implementation of the same arithmetic), "bfloat16" or
+            "compiled".
+        batch_size: images per batch.
+        median: seconds per batch.
+        p10: seconds that one in ten repetitions stayed below.
+        p90: seconds that one in ten repetitions exceeded.
+        times_ours: `median` over that of "ours".
+        device: in words.
+        date: ISO 8601.
+    """
+
+    model: str
+    side: str
+    batch_size: int
+    median: float
+    p10: float
+    p90: float
+    times_ours: float
+    device: str
+    date: str
+
+
+@dataclass(frozen=True)
+class ThroughputRow:
+    """Images per second.
 
     Attributes:
         model: a preset's name.
@@ -24,11 +56,10 @@ class BenchmarkRow:
         images_per_s: median over the repetitions.
         p10: images per second that one in ten repetitions stayed below.
         p90: images per second that one in ten repetitions exceeded.
-        mac_ratio: MACs of the adaptive run over those of all exits.
-        time_ratio: its time over that of all exits.
+        mac_ratio: how many times fewer MACs than all exits; None for all exits themselves.
+        time_ratio: how many times faster than all exits; None for all exits themselves.
         device: in words.
         date: ISO 8601.
-        threads: of the processor.
     """
 
     model: str
@@ -38,25 +69,45 @@ class BenchmarkRow:
     images_per_s: float
     p10: float
     p90: float
-    mac_ratio: float
-    time_ratio: float
+    mac_ratio: float | None
+    time_ratio: float | None
     device: str
     date: str
-    threads: int
 
 
-def load_benchmark(path: Path = BENCHMARK) -> tuple[BenchmarkRow, ...]:
-    """The stored rows, in their order; none if nothing was measured yet.
+@dataclass(frozen=True)
+class Benchmark:
+    """Everything measured; both are empty if nothing was."""
+
+    forward: tuple[ForwardRow, ...] = ()
+    throughput: tuple[ThroughputRow, ...] = ()
+
+
+Row = TypeVar("Row", ForwardRow, ThroughputRow)
+
+
+def load_benchmark(path: Path = BENCHMARK) -> Benchmark:
+    """The stored rows, in their order.
 
     Raises:
         InputError: the file is damaged.
     """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(
-            BenchmarkRow(**{**row, "exit_shares": tuple(row["exit_shares"])}) for row in rows
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        return Benchmark(
+            tuple(_row(ForwardRow, each) for each in raw["forward"]),
+            tuple(_row(ThroughputRow, each) for each in raw["throughput"]),
         )
     except FileNotFoundError:
-        return ()
+        return Benchmark()
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}; make it again: {COMMAND}") from error
+
+
+def _row(kind: type[Row], raw: dict[str, Any]) -> Row:
+    """The fields that the page shows; a row holds more."""
+    return kind(**{field.name: _frozen(raw[field.name]) for field in fields(kind)})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

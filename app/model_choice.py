@@ -50,7 +50,7 @@ def choose_model() -> None:
         st.selectbox(
             "Model",
             models,
-            format_func=lambda model: shown.get(model, model),
+            format_func=lambda model: shown.get(model, str(model)),
             key=MODEL,
             bind="query-params",
             on_change=forget,

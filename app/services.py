@@ -20,7 +20,7 @@ import streamlit as st
 import torch
 from PIL import Image
 
-from app.benchmark import BenchmarkRow, load_benchmark
+from app.benchmark import Benchmark, load_benchmark
 from app.worker import Worker
 from dvt_core.authors import AUTHORS
 from dvt_core.bundle import CONFIG, WEIGHTS, Bundle, bundled_dir, list_models, load_bundle
@@ -198,8 +198,8 @@ def get_paper() -> tuple[PaperPoint, ...]:
     return load_paper_results()
 
 
-def get_benchmark() -> tuple[BenchmarkRow, ...]:
-    """Throughput that this project measured; empty if it has not been."""
+def get_benchmark() -> Benchmark:
+    """Speed that this project measured; empty if it has not been."""
     return load_benchmark()
 
 
