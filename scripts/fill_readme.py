@@ -1,4 +1,4 @@
-"""Fills the README's numbers from the bundled model's stored tables: `make readme`.
+"""Fills the README's numbers from stored tables, presets and benchmarks: `make readme`.
 
 Between `<!-- filled by scripts/fill_readme.py: NAME -->` and `<!-- end -->` nothing is typed by
 hand; a test compares the README with what this script would write.
@@ -6,19 +6,26 @@ hand; a test compares the README with what this script would write.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import torch
+
 from dvt_core.bundle import Bundle, load_bundle
 from dvt_core.images import open_image
 from dvt_core.inference import classify
+from dvt_core.macs import exit_macs
+from dvt_core.model import build_model
+from dvt_core.presets import PRESETS
 from dvt_core.solver import pareto_front
 from dvt_core.thresholds import replay
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
+BENCHMARK = ROOT / "assets" / "benchmarks" / "imagenet.json"
 BLOCK = r"(<!-- filled by scripts/fill_readme.py: {name} -->\n).*?(<!-- end -->)"
 PICTURES = ("cifar10_03_0.png", "cifar10_05_6.png", "cifar10_08_3.png")
 
@@ -31,6 +38,8 @@ def filled(text: str) -> str:
         ("classify", classify_block(bundle)),
         ("evaluate", evaluate_block(bundle)),
         ("train", train_block(bundle)),
+        ("architectures", architectures_block()),
+        ("speed", speed_block()),
     ):
         pattern = re.compile(BLOCK.format(name=name), re.DOTALL)
         text = pattern.sub(lambda match, b=block: f"{match[1]}{b}\n{match[2]}", text)
@@ -105,7 +114,48 @@ def train_block(bundle: Bundle) -> str:
     )
 
 
+def architectures_block() -> str:
+    """Every preset at 224 px: tokens, parameters, cost of its exits."""
+    rows = ["| architecture | tokens | parameters | GMACs up to each exit |", "|---|---|---|---|"]
+    for name, config in PRESETS.items():
+        if config.img_size == 224:
+            with torch.device("meta"):
+                millions = sum(p.numel() for p in build_model(config).parameters()) / 1e6
+            grids = " -> ".join(f"{grid}x{grid}" for grid in config.grid_sizes)
+            costs = " / ".join(f"{macs / 1e9:.2f}" for macs in exit_macs(config))
+            rows.append(f"| `{name}` | {grids} | {millions:.1f} M | {costs} |")
+    return "\n".join(rows)
+
+
+def speed_block() -> str:
+    """Ours against plain, and what early exit really saves, from the stored benchmark."""
+    report = json.loads(BENCHMARK.read_text(encoding="utf-8"))
+    device = report["forward"][0]["device"]
+    forward = {(r["model"], r["side"]): r for r in report["forward"] if r["device"] == device}
+    rows = ["| all exits, batch 16 | plain | ours | | peak memory |", "|---|---|---|---|---|"]
+    for name in dict.fromkeys(model for model, _ in forward):
+        plain, ours = forward[name, "plain"], forward[name, "ours"]
+        rows.append(
+            f"| `{name}` | {plain['median']:.2f} s | {ours['median']:.2f} s "
+            f"| {plain['times_ours']:.1f}x faster | {plain['peak_mb']:.0f} -> "
+            f"{ours['peak_mb']:.0f} MB |"
+        )
+    rows += [
+        "",
+        "| really exiting, batch 128 | images per exit | MACs | time |",
+        "|---|---|---|---|",
+    ]
+    for row in report["throughput"]:
+        if row["device"] == device and row["batch_size"] == 128 and row["mac_ratio"] < 1:
+            shares = " / ".join(f"{share:.0%}" for share in row["exit_shares"])
+            rows.append(
+                f"| `{row['model']}` | {shares} | {1 / row['mac_ratio']:.2f}x fewer "
+                f"| {1 / row['time_ratio']:.2f}x less |"
+            )
+    return f"{device}, {report['forward'][0]['date']}, float32, medians:\n\n" + "\n".join(rows)
+
+
 if __name__ == "__main__":
     before = README.read_text(encoding="utf-8")
     README.write_text(filled(before), encoding="utf-8")
-    sys.stderr.write("README.md is filled from assets/models/cifar10\n")
+    sys.stderr.write("README.md is filled\n")
