@@ -146,8 +146,8 @@ def _adaptive(
         exits = [p for batch in batches for p in classify(model, batch, limit)]
         shares = np.bincount([p.exit_index for p in exits], minlength=model.num_exits) / count
         row = _row(model.name, len(batches[0]), count / seconds, shares.tolist())
-        row["mac_ratio"] = float(np.mean([p.macs for p in exits])) / model.exit_macs[-1]
-        row["time_ratio"] = float(np.median(seconds / full))
+        row["mac_ratio"] = model.exit_macs[-1] / float(np.mean([p.macs for p in exits]))
+        row["time_ratio"] = float(np.median(full / seconds))
         yield _shown(row)
 
 
@@ -219,8 +219,8 @@ def _row(name: str, batch_size: int, rates: np.ndarray, shares: Any) -> dict[str
         "images_per_s": numbers["median"],
         "p10": numbers["p10"],
         "p90": numbers["p90"],
-        "mac_ratio": 1.0,  # of all exits; a plain backbone has only one
-        "time_ratio": 1.0,
+        "mac_ratio": None,
+        "time_ratio": None,
     }
 
 
@@ -228,8 +228,8 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     shares = " / ".join(f"{share:.0%}" for share in row["exit_shares"])
     line = f"   batch {row['batch_size']:<4}{row['model']:<26}{shares:<20}"
     line += f"{row['images_per_s']:8.2f} ({row['p10']:.2f} to {row['p90']:.2f})"
-    if row["mac_ratio"] < 1:
-        fewer, faster = 1 / row["mac_ratio"], 1 / row["time_ratio"]
+    if row["mac_ratio"]:
+        fewer, faster = row["mac_ratio"], row["time_ratio"]
         line += f"  {fewer:.2f}x fewer MACs, {faster:.2f}x less time: {faster / fewer:.2f}"
     print(line, flush=True)
     return row
