@@ -54,7 +54,8 @@ def _prepare() -> None:
     Streamlit collects garbage after every run with the interpreter held: 170 ms with torch and
     plotly loaded, nothing once they are frozen.
     """
-    import app.figures.tradeoff
+    import pandas  # noqa: F401  # st.table imports it late
+
     import app.intake
     import app.labs
     import app.sections.local_folder
