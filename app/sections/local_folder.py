@@ -7,11 +7,14 @@ import streamlit as st
 from app.model_choice import MODEL, ROOT_ENV, choices, labels, open_folder, refusal
 from dvt_core.errors import InputError
 
-RELEASED = ("dvt_t2t_vit_12", "dvt_t2t_vit_14", "dvt_deit_small")
-DOWNLOADS = (
-    "https://github.com/blackfeather-wang/Dynamic-Vision-Transformer"
-    "#pre-trained-models-and-inference"
-)
+OFFICIAL = "https://github.com/blackfeather-wang/Dynamic-Vision-Transformer#pre-trained-models"
+TSINGHUA = "https://cloud.tsinghua.edu.cn/f/{}/?dl=1"
+GOOGLE = "https://drive.google.com/file/d/{}/view?usp=sharing"
+RELEASED = {  # architecture -> keys of the two downloads, from the official README
+    "dvt_t2t_vit_12": ("f7987d559f00435caa3d", "1-hu-OMWiwuc8iTd1PV-c8tv6jLZ8EVv9"),
+    "dvt_t2t_vit_14": ("afda2eec77c7491bbdaf", "1clxKfhbOP1oKBimzoTGogNSSljPHT5WB"),
+    "dvt_deit_small": ("c415017423dd40ab8e72", "1oXDm1LbJhTRgJn3W_aWGV_6uGM3zpZib"),
+}
 FIELD, SAID = "folder_path", "folder_said"  # session keys
 
 
@@ -61,12 +64,15 @@ def _open() -> None:
 
 def _authors_weights() -> None:
     st.markdown(
-        f"1. The authors' [README]({DOWNLOADS}) lists their checkpoints on Tsinghua Cloud and "
-        "Google Drive. Download one in your browser; this app asks no other server, so it cannot "
-        "fetch them for you.\n"
+        f"1. Download one of the checkpoints that the authors' [README]({OFFICIAL}) lists, in your "
+        "browser. This app asks no other server, so it cannot fetch them for you.\n"
         "2. Turn the file into a model folder. No code in it is executed, and every number that "
-        "the authors stored beside the weights is kept as theirs:"
+        "the authors stored beside the weights is kept as theirs.\n"
+        "3. Open the folder here."
     )
-    for name in RELEASED:
+    for name, (tsinghua, google) in RELEASED.items():
+        st.markdown(
+            f"**{name}**: [Tsinghua Cloud]({TSINGHUA.format(tsinghua)}) or "
+            f"[Google Drive]({GOOGLE.format(google)}), then"
+        )
         st.code(f"dvt convert FILE --model {name} --out DIR", language="sh", wrap_lines=True)
-    st.markdown("3. Open the folder here.")
