@@ -100,14 +100,15 @@ def _is_local() -> bool:
 
 
 def open_folder(text: str) -> Bundle:
-    """A model folder by its path, read, its weights checked, and chosen for this session.
+    """A model folder by its path, its description read, and chosen for this session.
+
+    The weights are read, and checked, when a picture is first asked about: that takes seconds.
 
     Raises:
         InputError: not allowed here, no model folder, or damaged.
     """
     folder = _allowed(text.strip().strip("\"'"))
     bundle = services.get_bundle(str(folder))
-    services.get_model(bundle)
     known = st.session_state.get(FOLDERS, ())
     st.session_state[FOLDERS] = (*known, *(() if str(folder) in known else (str(folder),)))
     st.session_state[MODEL] = str(folder)
