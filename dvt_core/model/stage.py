@@ -82,15 +82,15 @@ class Stage(nn.Module):
         x = self.tokenizer(images)
         x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), dim=1) + self.pos_embed
         features = None if previous is None else previous.features
-        mixed = None
+        mixed = None  # (B, depth*heads, N_prev, N_prev)
         if self.relation_reuse is not None:
             assert previous is not None and previous.relations is not None
-            mixed = self.relation_reuse.mix(previous.relations)  # (B, depth*heads, N_prev, N_prev)
+            mixed = self.relation_reuse.mix(previous.relations)
         keep = keep_relations or self.hands_on_relations
         relations, reused = [], []
         for index, block in enumerate(self.blocks):
             bias = None
-            if self.relation_reuse is not None:
+            if self.relation_reuse is not None and mixed is not None:
                 bias = self.relation_reuse.for_block(mixed, index, self.num_heads)
                 reused += [bias] if keep_relations else []
             x, relation = block(x, features, bias, keep)  # (B, N, C), (B, heads, N, N) | None
