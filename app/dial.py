@@ -45,7 +45,8 @@ def dial(bundle: Bundle) -> Setting:
     way, room = WAYS[0], st.container()
     if _has_solved(bundle):
         chooser, room = st.columns([3, 7])
-        way = _ask_way(chooser)
+        # The authors' points cannot be replayed: there a shared threshold has no accuracy.
+        way = _ask_way(chooser, WAYS[0] if bundle.has_table("calibration") else WAYS[1])
     ask = {"budget": _ask_budget, "accuracy": _ask_accuracy}.get(way, _ask_threshold)
     with room:
         try:
@@ -71,11 +72,11 @@ def _front(bundle: Bundle) -> tuple[Front, bool]:
     return (services.get_front(bundle), False) if own is None else (own, True)
 
 
-def _ask_way(chooser: DeltaGenerator) -> str:
+def _ask_way(chooser: DeltaGenerator, default: str) -> str:
     return chooser.segmented_control(
         "Ask by",
         WAYS,
-        default=WAYS[0],
+        default=default,
         required=True,
         key="ask",
         bind="query-params",
@@ -133,7 +134,10 @@ def _set_threshold(value: float) -> None:
 
 def _ask_budget(bundle: Bundle) -> Setting:
     (front, is_authors), costs = _front(bundle), exit_macs(bundle.config)
-    low = math.ceil(100 * front.points[0].macs / costs[-1])
+    full: float = costs[-1]
+    if is_authors and bundle.authors and bundle.authors.exit_macs:
+        full = bundle.authors.exit_macs[-1]  # by their counter, as their points
+    low = math.ceil(100 * front.points[0].macs / full)
     if low >= 100:
         return _solved(bundle, is_authors, front.points[0], "the only cost there is")
     share = st.slider(
@@ -145,7 +149,7 @@ def _ask_budget(bundle: Bundle) -> Setting:
         bind="query-params",
         help="The best solved thresholds whose mean cost stays within the budget.",
     )
-    budget = min(max(share, low), 100) / 100 * costs[-1]
+    budget = min(max(share, low), 100) / 100 * full
     asked = f"a budget of {MacUnit.of(costs).format(budget)} per image"
     return _solved(bundle, is_authors, front.at_budget(budget), asked)
 

@@ -85,10 +85,15 @@ def authors_lab(
     words = f"The authors' own numbers. {tradeoff_alt(here, exits, unit)}"
     chart.plotly_chart(figure, key="authors", alt=words)
     st.caption(
-        "The authors' own numbers, stored in their checkpoint, ImageNet validation; not measured "
-        f"here. Source: {results.source}. Their counter also counts norms and "
-        "resizing, about 1 % more than the costs on the other pages. One MAC is one multiply and "
-        "add; papers write GFLOPs."
+        "The authors' own numbers for ImageNet validation, as they stand in the checkpoint; not "
+        f"measured here, nor checked whose they are. Source: {results.source}. "
+        + (
+            "Their counter also counts norms and resizing, about 1 % more than the costs on the "
+            "other pages. "
+            if results.exit_macs
+            else "The file holds no cost of the exits: those are our arithmetic. "
+        )
+        + "One MAC is one multiply and add; papers write GFLOPs."
     )
 
 

@@ -118,6 +118,8 @@ def open_folder(text: str) -> Bundle:
 
 def _allowed(text: str) -> Path:
     """The absolute path behind a text, links followed; checked before the disk is looked at."""
+    if not text:
+        raise InputError("no folder was named, type the path of one")
     try:
         folder = Path(text).expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:

@@ -12,7 +12,6 @@ References:
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -65,19 +64,19 @@ class AuthorsResults:
         return any(point.thresholds for point in self.points)
 
     def at_budget(self, macs: float) -> AuthorsPoint:
-        """The dearest point whose mean MACs per image are at most `macs`.
+        """The most accurate point whose mean MACs per image are at most `macs`.
 
         Raises:
             InputError: the budget is below all points.
         """
-        position = bisect_right(self.points, macs, key=lambda point: point.macs)
-        if position == 0:
+        affordable = [point for point in self.points if point.macs <= macs]
+        if not affordable:
             cheapest = min((point.macs for point in self.points), default=np.inf)
             raise InputError(
                 f"the budget is {macs / 1e9:g} GMACs per image, but the cheapest of the authors' "
                 f"points takes {cheapest / 1e9:.3g}"
             )
-        return self.points[position - 1]
+        return max(affordable, key=lambda point: point.accuracy)  # the cheaper of two as good
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` reads it back."""

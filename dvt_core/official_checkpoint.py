@@ -167,7 +167,7 @@ def _write(model: DynamicViT, authors: AuthorsResults | None, out: Path, **info:
                 model,
                 folder,
                 name=final.name,
-                title=_title(model.config, is_authors=authors is not None),
+                title=_title(model.config),
                 default_threshold=threshold,
                 default_threshold_from=reason,
                 **info,
@@ -182,7 +182,7 @@ def _write(model: DynamicViT, authors: AuthorsResults | None, out: Path, **info:
     return load_bundle(out)
 
 
-def _title(config: DVTConfig, *, is_authors: bool) -> str:
+def _title(config: DVTConfig) -> str:
     title = config.name
     for ours, theirs in _TITLES.items():
         title = title.replace(ours, theirs)
@@ -190,12 +190,15 @@ def _title(config: DVTConfig, *, is_authors: bool) -> str:
     if config.num_exits > 1:
         title += "" if config.feature_reuse else ", no feature reuse"
         title += "" if config.relation_reuse else ", no relation reuse"
-    return title + (", the authors' weights" if is_authors else ", converted weights")
+    return f"{title}, converted weights"
 
 
 def _default_threshold(authors: AuthorsResults | None) -> tuple[float, str]:
     first = [point.thresholds[0] for point in authors.points if point.thresholds] if authors else []
     first = [threshold for threshold in first if 0 < threshold < 1]
     if not first:
-        return DEFAULT_THRESHOLD, "a usual value, not tuned: the file holds no thresholds"
+        return (
+            DEFAULT_THRESHOLD,
+            "a usual value, not tuned: the file holds none between 0 and 1",
+        )
     return round(median(first), 2), "the median of the authors' thresholds of exit 1"

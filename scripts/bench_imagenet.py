@@ -184,7 +184,9 @@ def peak_memory_mb(name: str, side: str) -> float:
 
 def _peak_memory(name: str, side: str) -> float:
     command = [sys.executable, "-m", "scripts.bench_imagenet", "--peak-memory", name, side]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    # Memory that is kept for later would count as used: here freed memory is given back.
+    env = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=env)
     return float(done.stdout)
 
 

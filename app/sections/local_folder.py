@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import streamlit as st
 
 from app.model_choice import MODEL, ROOT_ENV, choices, labels, open_folder, refusal
@@ -56,10 +58,15 @@ def _open() -> None:
     try:
         bundle = open_folder(st.session_state[FIELD])
     except InputError as error:
-        st.session_state[SAID] = False, f"{error}."
+        st.session_state[SAID] = False, _as_it_is(f"{error}.")
     else:
         chosen = labels(choices())[st.session_state[MODEL]]
         st.session_state[SAID] = True, f"Open and chosen as “{chosen}”: {bundle.title}."
+
+
+def _as_it_is(text: str) -> str:
+    """Markdown that shows the text, whatever signs a path holds."""
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|$~:-])", r"\\\1", text)
 
 
 def _authors_weights() -> None:

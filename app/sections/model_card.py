@@ -40,8 +40,9 @@ def model_section(bundle: Bundle) -> None:
     st.markdown("\n".join(f"- **{name}**: {words}" for name, words in _facts(bundle)))
     st.subheader("The paper's architectures", anchor=False)
     st.markdown(
-        "These can be built, trained and filled with the authors' weights; **no weights of them "
-        "are bundled**. Costs are arithmetic on the architecture, up to and including each exit."
+        "These can be built and trained, and checkpoints of their authors converted (of the "
+        "two-exit cascade none was published); **no weights of them are bundled**. Costs are "
+        "arithmetic on the architecture, up to and including each exit."
     )
     names = [name for name in PRESETS if name != OUR_OWN]
     rows = [_architecture(name, PRESETS[name]) for name in names]

@@ -14,7 +14,7 @@ def speed_section() -> None:
     measured = services.get_benchmark()
     devices = tuple(dict.fromkeys(row.device for row in measured.throughput))
     device = st.selectbox("Measured on", devices, key="speed_device") if devices else None
-    ours, paper = st.columns([3, 2], gap="large")
+    ours, paper = st.container(), st.container()
     with ours:
         st.subheader("Images per second, measured by this project", anchor=False)
         if device is None:
@@ -102,7 +102,8 @@ def _forward(rows: list[ForwardRow]) -> None:
     st.table(cells, border="horizontal", hide_index=True, alt="Time of all exits")
     st.caption(
         f"{rows[0].device}, {_dates(rows)}, batches of {rows[0].batch_size}. “plain” is an "
-        "unoptimised implementation of the same arithmetic, run in turn with ours."
+        "unoptimised implementation of the same arithmetic, run in turn with ours; it is not the "
+        "authors' code. bfloat16 gains only on processors with units for it."
     )
 
 
