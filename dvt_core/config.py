@@ -10,7 +10,7 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 from dvt_core.errors import InputError
@@ -201,6 +201,12 @@ class DVTConfig:
     def grid_sizes(self) -> tuple[int, ...]:
         """Tokens per side of every stage."""
         return tuple(stage.grid_size for stage in self.stages)
+
+    def alone(self, index: int) -> DVTConfig:
+        """Stage `index` (0-based) as a plain model of one exit: the static baseline of its grid."""
+        if not 0 <= index < self.num_exits:
+            raise InputError(f"there is no stage {index + 1}, {self.name} has {self.num_exits}")
+        return replace(self, stages=(self.stages[index],))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` reads it back."""

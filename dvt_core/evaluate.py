@@ -11,6 +11,7 @@ import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
 from dvt_core.model import DynamicViT
 from dvt_core.table_file import TableInfo
+
+Part = TypeVar("Part")
 
 
 def evaluate(
@@ -42,6 +45,27 @@ def evaluate(
     Raises:
         InputError: the split has other classes than the model, or no images.
     """
+    return ExitTable.concat(_parts(model, split, batch_size, progress, _table))
+
+
+def exit_logits(model: DynamicViT, split: ImageSplit, *, batch_size: int = 250) -> np.ndarray:
+    """(n, E, C) float32 logits of every exit; takes n * E * C * 4 bytes. See `evaluate`."""
+    return np.concatenate(_parts(model, split, batch_size, None, lambda m, p, logits: logits))
+
+
+def table_of_logits(model: DynamicViT, split: ImageSplit, logits: np.ndarray) -> ExitTable:
+    """What `evaluate` gives when the exits say (n, E, C) `logits`."""
+    return _table(model, split, logits)
+
+
+def _parts(
+    model: DynamicViT,
+    split: ImageSplit,
+    batch_size: int,
+    progress: Callable[[int, int], None] | None,
+    make: Callable[[DynamicViT, ImageSplit, np.ndarray], Part],
+) -> list[Part]:
+    """`make` of every batch, in order, on every process."""
     if model.training:
         raise InputError("the model is in training mode, call model.eval() before evaluate")
     _check_classes(model, split)
@@ -52,21 +76,25 @@ def evaluate(
     done = 0
     for start in mine:
         part = split.subset(np.arange(start, min(start + batch_size, len(split))))
-        parts.append(_evaluate_batch(model, part))
+        parts.append(make(model, part, _logits(model, part)))
         done += len(part)
         if progress is not None:
             progress(done, len(split))
     if state.num_processes > 1:
         parts = gather_object(parts)
-    return ExitTable.concat(parts)
+    return parts
 
 
 @torch.inference_mode()
-def _evaluate_batch(model: DynamicViT, part: ImageSplit) -> ExitTable:
-    device = next(model.parameters()).device
-    images = torch.from_numpy(part.arrays(model.preprocess)).to(device)
+def _logits(model: DynamicViT, part: ImageSplit) -> np.ndarray:
+    images = torch.from_numpy(part.arrays(model.preprocess)).to(next(model.parameters()).device)
     logits = model(model.preprocess.normalize(images))
-    probs = torch.stack(logits, dim=1).float().softmax(dim=2)  # (B, E, C)
+    return torch.stack(logits, dim=1).float().cpu().numpy()  # (B, E, C)
+
+
+def _table(model: DynamicViT, part: ImageSplit, logits: np.ndarray) -> ExitTable:
+    device = next(model.parameters()).device
+    probs = torch.from_numpy(logits).softmax(dim=2)
     info = TableInfo(
         model=model.name,
         weights_sha256=model.weights_sha256,
@@ -77,7 +105,7 @@ def _evaluate_batch(model: DynamicViT, part: ImageSplit) -> ExitTable:
         device=device_name(device),
         made_by=_program(),
     )
-    return ExitTable.from_probs(probs.cpu().numpy(), part.labels, part.indices, info)
+    return ExitTable.from_probs(probs.numpy(), part.labels, part.indices, info)
 
 
 def device_name(device: torch.device) -> str:

@@ -179,6 +179,18 @@ class ExitTable:
             raise InputError(f"n is {n}, it must be at least 1")
         return replace(self, **{name: getattr(self, name)[:n] for name in _ARRAYS})
 
+    def exit_alone(self, index: int, macs: int, model: str) -> ExitTable:
+        """Exit `index` (0-based) as the table of a model of one exit that costs `macs`."""
+        one = slice(index, index + 1)
+        return replace(
+            self,
+            **{
+                n: getattr(self, n) if n in _PER_IMAGE else getattr(self, n)[:, one]
+                for n in _ARRAYS
+            },
+            info=replace(self.info, model=model, exit_macs=(macs,)),
+        )
+
     def check_model(
         self, name: str, *, weights_sha256: str, num_exits: int, num_classes: int
     ) -> None:

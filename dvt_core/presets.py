@@ -13,6 +13,7 @@ from dvt_core.config import (
 )
 
 CIFAR10_MEAN, CIFAR10_STD = (0.491, 0.482, 0.447), (0.247, 0.243, 0.262)
+TINY_IMAGENET_MEAN, TINY_IMAGENET_STD = (0.480, 0.448, 0.398), (0.277, 0.269, 0.282)
 
 
 def _levels(*rows: tuple[int, int, int, int]) -> ConvTokenizerConfig:
@@ -20,8 +21,9 @@ def _levels(*rows: tuple[int, int, int, int]) -> ConvTokenizerConfig:
     return ConvTokenizerConfig(tuple(ConvLevelConfig(*row) for row in rows))
 
 
-def _conv_stage(grid: int, *levels: tuple[int, int, int, int]) -> StageConfig:
-    return StageConfig(_levels(*levels), grid, embed_dim=96, depth=3, num_heads=3, mlp_ratio=2.0)
+def _conv_stage(grid: int, dim: int, *levels: tuple[int, int, int, int]) -> StageConfig:
+    """Two blocks behind a convolutional stem, with heads of 32 channels."""
+    return StageConfig(_levels(*levels), grid, dim, depth=2, num_heads=dim // 32, mlp_ratio=2.0)
 
 
 # The paper's backbones at 224 px (T2T-ViT: Yuan et al. 2021; DeiT: Touvron et al. 2021). A grid
@@ -64,11 +66,12 @@ def _deit_small(name: str, grids: tuple[int, ...]) -> DVTConfig:
     return DVTConfig(stages, crop_pct=_crop(grids), name=name)
 
 
+# Ours, for small pictures: a convolutional stem does what a short schedule cannot teach attention.
 _CIFAR10 = DVTConfig(
     stages=(
-        _conv_stage(4, (16, 24, 0, 2), (8, 48, 1, 2), (4, 96, 1, 2)),
-        _conv_stage(6, (24, 24, 0, 1), (12, 48, 1, 2), (6, 96, 1, 2)),
-        _conv_stage(8, (32, 24, 0, 1), (16, 64, 1, 2), (8, 128, 1, 2)),
+        _conv_stage(4, 128, (16, 32, 0, 2), (8, 48, 1, 2), (4, 128, 0, 2)),
+        _conv_stage(6, 128, (12, 64, 0, 2), (6, 128, 1, 2)),
+        _conv_stage(8, 128, (16, 64, 1, 2), (8, 128, 1, 2)),
     ),
     num_classes=10,
     img_size=32,
@@ -76,12 +79,24 @@ _CIFAR10 = DVTConfig(
     std=CIFAR10_STD,
     name="dvt_cifar10",
 )
+_TINY_IMAGENET = DVTConfig(
+    stages=(
+        _conv_stage(4, 128, (16, 32, 0, 2), (8, 64, 1, 2), (4, 128, 0, 2)),
+        _conv_stage(6, 160, (24, 32, 0, 2), (12, 64, 1, 2), (6, 160, 0, 2)),
+        _conv_stage(8, 192, (32, 32, 0, 2), (16, 64, 1, 2), (8, 160, 1, 2)),
+    ),
+    num_classes=200,
+    img_size=64,
+    mean=TINY_IMAGENET_MEAN,
+    std=TINY_IMAGENET_STD,
+    name="dvt_tiny_imagenet",
+)
 
 PRESETS: dict[str, DVTConfig] = {
     config.name: config
     for config in (
-        # Ours, for 32 px: a convolutional stem does what a short schedule cannot teach attention.
         _CIFAR10,
+        _TINY_IMAGENET,
         # The paper's three released cascades (section 4, tables 4 to 6 and 10).
         _t2t("dvt_t2t_vit_12", (7, 10, 14), 12),
         _t2t("dvt_t2t_vit_14", (7, 10, 14), 14, wide=True),

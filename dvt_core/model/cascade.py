@@ -85,3 +85,22 @@ class DynamicViT(nn.Module):
             logits.append(output.logits)
             previous = output
         return tuple(logits)
+
+
+def alone(model: DynamicViT, index: int) -> DynamicViT:
+    """Stage `index` (0-based) of a cascade without reuse, as a plain model of one exit.
+
+    Stages that take nothing over share nothing, so training them in one cascade is training each
+    alone (paper, table 6, first row; tested bit for bit). The stage is shared, not copied.
+
+    Raises:
+        InputError: no such stage, or stages that reuse something.
+    """
+    if model.config.feature_reuse or model.config.relation_reuse:
+        raise InputError(
+            f"{model.config.name} reuses features or relations, so no stage of it stands alone; "
+            "set feature_reuse and relation_reuse to false"
+        )
+    single = DynamicViT(model.config.alone(index), class_names=model.class_names)
+    single.stages[0] = model.stages[index]  # type: ignore[index]
+    return single

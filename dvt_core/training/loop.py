@@ -18,7 +18,6 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from timm.optim._param_groups import param_groups_weight_decay
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -27,10 +26,11 @@ from dvt_core.bundle import CONFIG, write_atomically
 from dvt_core.data import ImageSplit, load_split
 from dvt_core.errors import InputError
 from dvt_core.evaluate import device_name
-from dvt_core.model import DynamicViT, build_model
+from dvt_core.model import DynamicViT, alone, build_model
 from dvt_core.model.pretrained import init_from_timm, is_weights_file
 from dvt_core.training.augment import augment
 from dvt_core.training.monitor import Monitor, write_log
+from dvt_core.training.optimizer import build_optimizer
 from dvt_core.training.publish import publish
 from dvt_core.training.recipe import Recipe, load_recipe
 from dvt_core.training.state import RunState
@@ -108,13 +108,16 @@ def train(
 def _build(recipe: Recipe, class_names: tuple[str, ...], folder: Path | None) -> DynamicViT:
     """The model at step 0; without the recipe's `folder` pretrained weights are not read."""
     torch.manual_seed(recipe.seed)
+    no_reuse = {"feature_reuse": False, "relation_reuse": False}
     model = build_model(
         recipe.model,
         class_names=class_names,
         drop_path_rate=recipe.drop_path,
         num_classes=len(class_names),
-        **recipe.model_options,
+        **(recipe.model_options | (no_reuse if recipe.only_stage else {})),
     )
+    if recipe.only_stage:
+        model = alone(model, recipe.only_stage - 1)
     if recipe.pretrained and folder is not None:
         is_file = is_weights_file(recipe.pretrained)
         init_from_timm(model, folder / recipe.pretrained if is_file else recipe.pretrained)
@@ -162,10 +165,7 @@ def exit_losses(logits: tuple[Tensor, ...], labels: Tensor, smoothing: float) ->
 
 
 def _start(model: DynamicViT, recipe: Recipe) -> RunState:
-    groups = param_groups_weight_decay(
-        model, recipe.weight_decay, no_weight_decay_list=("cls_token", "pos_embed")
-    )
-    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.99), fused=True)
+    optimizer = build_optimizer(model, recipe)
     ema = ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True)
     device = next(model.parameters()).device
     return RunState(model, ema, optimizer, torch.zeros(model.num_exits, device=device))
@@ -236,7 +236,8 @@ def _step(
     losses = exit_losses(logits, labels, recipe.label_smoothing)
     state.optimizer.zero_grad()
     accelerator.backward(losses.sum())
-    accelerator.clip_grad_norm_(wrapped.parameters(), recipe.grad_clip)
+    if recipe.grad_clip:
+        accelerator.clip_grad_norm_(wrapped.parameters(), recipe.grad_clip)
     state.optimizer.step()
     state.ema.update(state.model, step=state.step)
     return losses.detach()

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from accelerate import PartialState
 
 from dvt_core.bundle import THRESHOLDS, Bundle, load_bundle, save_bundle, write_atomically
-from dvt_core.data import load_split
-from dvt_core.evaluate import evaluate
+from dvt_core.data import ImageSplit, load_split
+from dvt_core.evaluate import exit_logits, table_of_logits
 from dvt_core.exit_table import ExitTable
 from dvt_core.model import DynamicViT
+from dvt_core.reliability import (
+    RELIABILITY,
+    compare,
+    exit_reliability,
+    fit_temperature,
+    fold_temperatures,
+)
 from dvt_core.solver import pareto_front
 from dvt_core.thresholds import replay, sweep
 from dvt_core.training.card import write_card
@@ -25,6 +32,13 @@ from dvt_core.training.recipe import Recipe
 
 TOLERATED_LOSS = 0.005  # accuracy the default threshold may give up on calibration
 NUM_BUDGETS = 59  # as many operating points as the paper's released checkpoints carry
+
+
+class Temperatures(NamedTuple):
+    """One per exit, and whether the weights hold them."""
+
+    values: tuple[float, ...]
+    shipped: bool
 
 
 def publish(
@@ -42,20 +56,54 @@ def publish(
     device = next(model.parameters()).device
     splits = {s: load_split(recipe.data, s, data_dir=data_dir) for s in ("calibration", "test")}
     words = {"name": recipe.name, "title": recipe.title, "data": splits["test"].title}
+    temperatures = _temper(model, splits["calibration"])
     if state.is_main_process:
         save_bundle(model, out_dir, default_threshold=1.0, training=training, **words)
     state.wait_for_everyone()
     stored = load_bundle(out_dir).load_model().to(device)
-    tables = {name: evaluate(stored, split) for name, split in splits.items()}
+    logits = {name: exit_logits(stored, split) for name, split in splits.items()}
     if state.is_main_process:
+        tables = {n: table_of_logits(stored, splits[n], each) for n, each in logits.items()}
         for name, table in tables.items():
             table.save(out_dir / f"{name}.parquet")
         threshold = default_threshold(tables["calibration"])
         save_bundle(model, out_dir, default_threshold=threshold, training=training, **words)
         write_thresholds(tables["calibration"], tables["test"], out_dir)
+        _write_reliability(stored, splits, logits, temperatures, out_dir)
         write_card(load_bundle(out_dir))
     state.wait_for_everyone()
     return load_bundle(out_dir)
+
+
+def _temper(model: DynamicViT, calibration: ImageSplit) -> Temperatures:
+    """Fits a temperature per exit and puts them into the heads if that makes it more honest."""
+    logits = exit_logits(model.eval(), calibration)
+    labels = calibration.labels
+    fitted = [fit_temperature(logits[:, i], labels) for i in range(model.num_exits)]
+    before = exit_reliability(table_of_logits(model, calibration, logits))
+    scaled = logits / np.array(fitted, dtype=np.float32)[:, None]
+    after = exit_reliability(table_of_logits(model, calibration, scaled))
+    shipped = sum(each.ece for each in after) < sum(each.ece for each in before)
+    if shipped:
+        fold_temperatures(model, fitted)
+    return Temperatures(tuple(fitted), shipped)
+
+
+def _write_reliability(
+    model: DynamicViT,
+    splits: dict[str, ImageSplit],
+    logits: dict[str, np.ndarray],
+    temperatures: Temperatures,
+    folder: Path,
+) -> None:
+    """Writes reliability.json from the logits of the stored weights, tempered or not."""
+    factor = np.array(temperatures.values, dtype=np.float32)[:, None]
+    sides = []
+    for scale in (factor, 1.0) if temperatures.shipped else (1.0, 1 / factor):
+        tables = [table_of_logits(model, s, logits[n] * scale) for n, s in splits.items()]
+        sides.append((tables[0], tables[1]))
+    raw = compare(*sides, temperatures.values, shipped=temperatures.shipped)
+    write_atomically(folder / RELIABILITY, (json.dumps(raw) + "\n").encode())
 
 
 def default_threshold(calibration: ExitTable) -> float:

@@ -15,6 +15,8 @@ from typing import Any
 from dvt_core.errors import InputError
 from dvt_core.presets import PRESETS
 
+OPTIMIZERS = ("adamw", "muon")
+
 
 @dataclass(frozen=True)
 class AugmentConfig:
@@ -50,7 +52,11 @@ class Recipe:
             file, relative to the recipe's folder; empty for a start from scratch.
         model_options: fields of `DVTConfig` to change, for instance `relation_reuse = false`.
         batch_size: images per step over all processes.
-        lr: peak learning rate of AdamW, reached after `warmup_epochs`, then a cosine to zero.
+        only_stage: 1-based; trains this stage alone, as a plain model of one exit on its grid: a
+            static baseline. 0 trains the whole cascade.
+        optimizer: "adamw", or "muon" for the matrices inside the network with AdamW for the rest.
+        lr: peak learning rate, reached after `warmup_epochs`, then a cosine to zero.
+        grad_clip: largest norm of all gradients together; 0 leaves them alone.
         ema_decay: of the averaged weights, which are the ones kept.
         mixed_precision: "no" or "bf16".
         monitor_images: calibration images on which the log's accuracy is measured each epoch.
@@ -65,6 +71,8 @@ class Recipe:
     batch_size: int
     lr: float
     pretrained: str = ""
+    only_stage: int = 0
+    optimizer: str = "adamw"
     weight_decay: float = 0.05
     warmup_epochs: float = 1.0
     label_smoothing: float = 0.1
@@ -87,6 +95,15 @@ class Recipe:
             raise InputError(f"unknown model {self.model!r}, known are {', '.join(PRESETS)}")
         if self.mixed_precision not in ("no", "bf16"):
             raise InputError(f"mixed_precision is {self.mixed_precision!r}, use 'no' or 'bf16'")
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(f"optimizer is {self.optimizer!r}, known are {', '.join(OPTIMIZERS)}")
+        if not 0 <= self.only_stage <= PRESETS[self.model].num_exits:
+            raise InputError(
+                f"only_stage is {self.only_stage}, but {self.model} has "
+                f"{PRESETS[self.model].num_exits} stages; 0 trains them all"
+            )
+        if self.grad_clip < 0:
+            raise InputError(f"grad_clip is {self.grad_clip}, it must be 0 (off) or more")
         for name in ("epochs", "batch_size", "lr"):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} is {getattr(self, name)}, it must be above 0")

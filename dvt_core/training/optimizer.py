@@ -1,0 +1,47 @@
+"""What moves the weights: AdamW alone, or Muon for the matrices inside with AdamW for the rest.
+
+References:
+    Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; timm.optim.Muon.
+"""
+
+from __future__ import annotations
+
+import torch
+from timm.optim._param_groups import param_groups_weight_decay
+from timm.optim.muon import Muon
+
+from dvt_core.model import DynamicViT
+from dvt_core.training.recipe import Recipe
+
+_UNDECAYED = ("cls_token", "pos_embed")
+
+
+def build_optimizer(model: DynamicViT, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer over all trainable parameters; biases, norms and tokens undecayed."""
+    if recipe.optimizer == "muon":
+        return Muon(_muon_groups(model, recipe.weight_decay), lr=recipe.lr)
+    groups = param_groups_weight_decay(model, recipe.weight_decay, no_weight_decay_list=_UNDECAYED)
+    return torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.99), fused=True)
+
+
+def _muon_groups(model: DynamicViT, weight_decay: float) -> list[dict[str, object]]:
+    """Three groups: matrices for Muon; heads and what sees pixels, and vectors, for AdamW.
+
+    Muon's steps are scaled to AdamW's size (timm's "match_rms_adamw"), so one rate serves all.
+    """
+    hidden, outer, vectors = [], [], []
+    for name, parameter in model.named_parameters():
+        sees_pixels = parameter.ndim == 4 and parameter.shape[1] == model.config.in_chans
+        if not parameter.requires_grad:
+            continue
+        if parameter.ndim < 2 or name.endswith(_UNDECAYED):
+            vectors.append(parameter)
+        elif ".head." in name or sees_pixels:
+            outer.append(parameter)
+        else:
+            hidden.append(parameter)
+    return [
+        {"params": hidden, "weight_decay": weight_decay},
+        {"params": outer, "weight_decay": weight_decay, "use_fallback": True},
+        {"params": vectors, "weight_decay": 0.0, "use_fallback": True},
+    ]
