@@ -87,6 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_table_commands(commands)
     _add_model_commands(commands)
+    _add_study(commands)
     _add_convert(commands)
     _add_train(commands)
     _add_data(commands)
@@ -186,6 +187,20 @@ def _add_model_commands(commands: argparse._SubParsersAction) -> None:
     _add_model(macs, what="a bundled model, a model folder or an architecture")
     _add_json(macs)
     _add_json(_add(commands, "models", "models", "list the bundled models and the architectures"))
+
+
+def _add_study(commands: argparse._SubParsersAction) -> None:
+    study = _add(commands, "study", "study", "hold a cascade against static models and ablations")
+    _add_model(study)
+    _add_json(study)
+    attach = _add(commands, "study", "attach", "put a finished run beside a model, to compare")
+    attach.epilog = (
+        "A run is the same cascade with other reuses; one without any gives the static baselines."
+    )
+    attach.add_argument("run", type=Path, metavar="RUN", help="the folder that 'dvt train' left")
+    attach.add_argument("--to", dest="model", required=True, metavar="NAME|DIR")
+    card = _add(commands, "study", "card", "write a model's card anew from its stored tables")
+    _add_model(card)
 
 
 def _add_convert(commands: argparse._SubParsersAction) -> None:

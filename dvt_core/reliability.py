@@ -119,6 +119,8 @@ def mean_accuracy(calibration: ExitTable, test: ExitTable, *, shared: bool) -> f
     Thresholds are the best for each budget on calibration: one per exit, or one for all with
     `shared`.
     """
+    if calibration.num_exits == 1:
+        return test.exit_accuracy[0]
     first, last = calibration.info.exit_macs[0], calibration.info.exit_macs[-1]
     budgets = np.linspace(first, last, 59)
     if not shared:
@@ -138,7 +140,7 @@ def compare(
     after: tuple[ExitTable, ExitTable],
     temperatures: Sequence[float],
     *,
-    shipped: bool,
+    shipped: Sequence[bool],
 ) -> dict[str, Any]:
     """What reliability.json holds: both sides, each (calibration, test), as numbers.
 
@@ -146,9 +148,9 @@ def compare(
         before: tables without temperatures.
         after: tables with them.
         temperatures: one per exit, fitted on calibration.
-        shipped: whether the model's weights hold them.
+        shipped: for each, whether the model's weights hold it.
     """
-    out: dict[str, Any] = {"temperatures": list(temperatures), "shipped": shipped}
+    out: dict[str, Any] = {"temperatures": list(temperatures), "shipped": list(shipped)}
     for name, (calibration, test) in (("before", before), ("after", after)):
         out[name] = {
             "calibration": [each.to_dict() for each in exit_reliability(calibration)],

@@ -10,7 +10,10 @@ from dvt_core.data_sources import DATASETS
 from dvt_core.exit_table import ExitTable
 from dvt_core.macs import stage_macs
 from dvt_core.solver import pareto_front
+from dvt_core.study import load_study
 from dvt_core.thresholds import OperatingPoint, replay
+from dvt_core.training.plots import plot_tradeoff
+from dvt_core.training.study_card import TRADEOFF, study_parts
 
 CARD = "README.md"
 _LOSSES = (0.0, 0.005, 0.01, 0.02, 0.05)  # accuracy given up against always going to the end
@@ -45,6 +48,7 @@ Thresholds solved on calibration (n = {n_calibration}, never trained on), shown 
 
 `{thresholds_file}` holds {points} such points, from the cheapest to the most accurate.
 
+{study}
 ## Training
 
 {training}
@@ -74,7 +78,8 @@ def write_card(bundle: Bundle) -> None:
         grids=", ".join(f"{g}x{g}" for g in bundle.config.grid_sizes),
         size=bundle.config.img_size,
         classes=len(bundle.class_names),
-        class_names=", ".join(bundle.class_names),
+        class_names=", ".join(name.split(",")[0] for name in bundle.class_names),
+        study=study_parts(bundle),
         data=bundle.info["data"],
         device=test.info.device,
         test_split=test.info.split,
@@ -94,6 +99,8 @@ def write_card(bundle: Bundle) -> None:
         training=_training(bundle),
         data_note=_data_note(test.info.data),
     )
+    if bundle.config.num_exits > 1:
+        plot_tradeoff(bundle, load_study(bundle), bundle.path / TRADEOFF)
     write_atomically(Path(bundle.path) / CARD, text.encode())
 
 

@@ -35,10 +35,10 @@ NUM_BUDGETS = 59  # as many operating points as the paper's released checkpoints
 
 
 class Temperatures(NamedTuple):
-    """One per exit, and whether the weights hold them."""
+    """Per exit: the fitted temperature, and whether the weights hold it."""
 
     values: tuple[float, ...]
-    shipped: bool
+    shipped: tuple[bool, ...]
 
 
 def publish(
@@ -76,16 +76,16 @@ def publish(
 
 
 def _temper(model: DynamicViT, calibration: ImageSplit) -> Temperatures:
-    """Fits a temperature per exit and puts them into the heads if that makes it more honest."""
+    """Fits a temperature per exit; an exit that it makes more honest gets it into its head."""
     logits = exit_logits(model.eval(), calibration)
     labels = calibration.labels
     fitted = [fit_temperature(logits[:, i], labels) for i in range(model.num_exits)]
     before = exit_reliability(table_of_logits(model, calibration, logits))
     scaled = logits / np.array(fitted, dtype=np.float32)[:, None]
     after = exit_reliability(table_of_logits(model, calibration, scaled))
-    shipped = sum(each.ece for each in after) < sum(each.ece for each in before)
-    if shipped:
-        fold_temperatures(model, fitted)
+    shipped = tuple(b.ece > a.ece for b, a in zip(before, after, strict=True))
+    kept = [t if is_kept else 1.0 for t, is_kept in zip(fitted, shipped, strict=True)]
+    fold_temperatures(model, kept)
     return Temperatures(tuple(fitted), shipped)
 
 
@@ -97,9 +97,10 @@ def _write_reliability(
     folder: Path,
 ) -> None:
     """Writes reliability.json from the logits of the stored weights, tempered or not."""
-    factor = np.array(temperatures.values, dtype=np.float32)[:, None]
+    fitted = np.array(temperatures.values, dtype=np.float32)[:, None]
+    held = np.where(np.array(temperatures.shipped)[:, None], fitted, np.float32(1))
     sides = []
-    for scale in (factor, 1.0) if temperatures.shipped else (1.0, 1 / factor):
+    for scale in (held, held / fitted):  # back to the raw logits; on to the tempered ones
         tables = [table_of_logits(model, s, logits[n] * scale) for n, s in splits.items()]
         sides.append((tables[0], tables[1]))
     raw = compare(*sides, temperatures.values, shipped=temperatures.shipped)
@@ -108,6 +109,8 @@ def _write_reliability(
 
 def default_threshold(calibration: ExitTable) -> float:
     """Lowest shared threshold (in steps of 0.01) that loses at most half a point of accuracy."""
+    if calibration.num_exits == 1:
+        return 1.0  # nothing asks for it
     wanted = calibration.exit_accuracy[-1] - TOLERATED_LOSS
     for point in sweep(calibration):
         if point.accuracy >= wanted:
