@@ -2,7 +2,7 @@
 # make test    linters and all tests      make bench   measurements, side by side
 # make setup   only prepare .venv         make clean   remove .venv and caches
 # make bench-imagenet   the paper's models: time, memory and images/s on this machine (20 minutes)
-# make readme  fill the README's numbers from the bundled model's stored tables
+# make readme  write cards, curves and the README anew from the stored tables
 PORT ?= 8501
 BIN := .venv/bin
 

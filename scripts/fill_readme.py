@@ -1,4 +1,4 @@
-"""Fills the README's numbers from stored tables, presets and benchmarks: `make readme`.
+"""Fills cards, curves and the README from stored tables, presets and benchmarks: `make readme`.
 
 Between `<!-- filled by scripts/fill_readme.py: NAME -->` and `<!-- end -->` nothing is typed by
 hand; a test compares the README with what this script would write.
@@ -14,30 +14,36 @@ from pathlib import Path
 
 import torch
 
-from dvt_core.bundle import Bundle, load_bundle
+from dvt_core.bundle import Bundle, list_models, load_bundle
 from dvt_core.images import open_image
 from dvt_core.inference import classify
 from dvt_core.macs import exit_macs
 from dvt_core.model import build_model
 from dvt_core.presets import PRESETS
 from dvt_core.solver import pareto_front
+from dvt_core.study import load_study
 from dvt_core.thresholds import replay
+from dvt_core.training.card import write_card
+from dvt_core.training.study_card import ablation_table, baseline_table, criteria_table
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 BENCHMARK = ROOT / "assets" / "benchmarks" / "imagenet.json"
 BLOCK = r"(<!-- filled by scripts/fill_readme.py: {name} -->\n).*?(<!-- end -->)"
+DEFAULT = "cifar10"
 PICTURES = ("cifar10_03_0.png", "cifar10_05_6.png", "cifar10_08_3.png")
 
 
 def filled(text: str) -> str:
     """The README with every block written anew."""
-    bundle = load_bundle("cifar10")
+    bundle = load_bundle(DEFAULT)
+    bundles = [load_bundle(name) for name in sorted(list_models(), key=lambda n: n != DEFAULT)]
     for name, block in (
-        ("model", model_block(bundle)),
+        ("model", "\n\n".join(map(model_block, bundles))),
+        ("study", "\n\n".join(map(study_block, bundles))),
         ("classify", classify_block(bundle)),
-        ("evaluate", evaluate_block(bundle)),
-        ("train", train_block(bundle)),
+        ("evaluate", evaluate_block(bundles)),
+        ("train", train_block(bundles)),
         ("architectures", architectures_block()),
         ("speed", speed_block()),
     ):
@@ -61,17 +67,29 @@ def model_block(bundle: Bundle) -> str:
         point = replay(test, pareto_front(calibration).at_accuracy(full - loss).thresholds)
         words = "as accurate as always full" if not loss else f"{100 * loss:g} point below"
         lines.append(
-            f"- solved to be {words}: {100 * point.accuracy:.1f} % at "
+            f"solved to be {words}, {100 * point.accuracy:.1f} % at "
             f"{point.macs / 1e6:.1f} MMACs, {test.info.exit_macs[-1] / point.macs:.1f}x less"
         )
     return (
-        f"`{bundle.name}`, {bundle.info['data']}. Accuracy on the {test.n:,} test images; "
-        f"thresholds solved\non {calibration.n:,} calibration images; neither was trained on.\n\n"
+        f"**`{bundle.name}`**: {bundle.info['data']}, {len(bundle.class_names)} classes.\n\n"
         + "\n".join(rows)
-        + "\n\nEarly exit, thresholds solved on calibration, shown on test:\n\n"
-        + "\n".join(lines)
-        + "\n\nMore in the [model card](assets/models/cifar10/README.md)."
+        + f"\n\nEarly exit: {'; '.join(lines)}. "
+        + f"[Model card](assets/models/{bundle.name}/README.md)."
     )
+
+
+def study_block(bundle: Bundle) -> str:
+    """The cascade against its static baselines, and without its reuse."""
+    study = load_study(bundle)
+    if not study.baselines:
+        return f"`{bundle.name}`: no baselines stored."
+    parts = [f"**`{bundle.name}`**", baseline_table(bundle, study)]
+    if len(study.ablation) > 2:
+        parts += ["Reuse on and off (test accuracy of each exit, points above no reuse):"]
+        parts += [ablation_table(study)]
+        parts += ["What an exit asks, at equal exit shares:"]
+        parts += [criteria_table(bundle.table("calibration"), bundle.table("test"))]
+    return "\n\n".join(parts)
 
 
 def classify_block(bundle: Bundle) -> str:
@@ -94,24 +112,36 @@ def classify_block(bundle: Bundle) -> str:
     )
 
 
-def evaluate_block(bundle: Bundle) -> str:
-    """The command and the accuracies it prints."""
-    test = bundle.table("test")
-    shares = ", ".join(f"{100 * share:.1f} %" for share in test.exit_accuracy)
-    return (
-        f"```sh\ndvt evaluate --model {bundle.name} --data cifar10    # {shares}\n"
-        f"dvt sweep --model {bundle.name}                       # from the stored table\n```"
-    )
+def evaluate_block(bundles: list[Bundle]) -> str:
+    """The commands and the accuracies they print."""
+    lines = []
+    for bundle in bundles:
+        test = bundle.table("test")
+        shares = ", ".join(f"{100 * share:.1f} %" for share in test.exit_accuracy)
+        command = f"dvt evaluate --model {bundle.name} --data {test.info.data}"
+        lines.append(f"{command.ljust(60)}# {shares}")
+    lines.append(f"{f'dvt sweep --model {DEFAULT}'.ljust(60)}# from the stored table")
+    lines.append(f"{f'dvt study --model {DEFAULT}'.ljust(60)}# against static models")
+    return "\n".join(("```sh", *lines, "```"))
 
 
-def train_block(bundle: Bundle) -> str:
-    """The command, how long it took where, and the accuracy of the last exit."""
-    notes, test = bundle.info["training"], bundle.table("test")
-    return (
-        f"```sh\ndvt train assets/recipes/{bundle.name}.toml --out runs/{bundle.name}\n```\n\n"
-        f"{notes['epochs']} epochs took {notes['minutes']:.0f} minutes on {notes['device']}; "
-        f"the last exit\nreaches {100 * test.exit_accuracy[-1]:.1f} % on test."
-    )
+def train_block(bundles: list[Bundle]) -> str:
+    """The commands, how long they took where, and the accuracy of the last exit."""
+    commands, words = [], []
+    for bundle in bundles:
+        notes, test, recipe = bundle.info["training"], bundle.table("test"), recipe_of(bundle)
+        commands.append(f"dvt train assets/recipes/{recipe} --out runs/{bundle.name}")
+        words.append(
+            f"`{bundle.name}`: {notes['epochs']} epochs took {notes['minutes']:.0f} minutes on "
+            f"{notes['device']}; the last exit reaches "
+            f"{100 * test.exit_accuracy[-1]:.1f} % on test."
+        )
+    return "\n".join(("```sh", *commands, "```", "", *words))
+
+
+def recipe_of(bundle: Bundle) -> str:
+    """The recipe's file name: a data set's name has hyphens where the file has underscores."""
+    return f"{bundle.name.replace('-', '_')}.toml"
 
 
 def architectures_block() -> str:
@@ -157,6 +187,8 @@ def speed_block() -> str:
 
 
 if __name__ == "__main__":
+    for model in list_models():
+        write_card(load_bundle(model))
     before = README.read_text(encoding="utf-8")
     README.write_text(filled(before), encoding="utf-8")
     sys.stderr.write("README.md is filled\n")

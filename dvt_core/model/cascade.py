@@ -75,15 +75,20 @@ class DynamicViT(nn.Module):
                 f"{size[1]}, {size[2]}); model.preprocess makes it from a picture"
             )
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Normalised images (B, in_chans, S, S) -> logits (B, num_classes) of every exit."""
+    def forward(self, images: Tensor, *, stop_gradient: bool = False) -> tuple[Tensor, ...]:
+        """Normalised images (B, in_chans, S, S) -> logits (B, num_classes) of every exit.
+
+        With `stop_gradient` what a stage hands on is a fixed input for the next one, so that each
+        stage learns from its own exit alone (the authors' MindSpore code does that to features;
+        their PyTorch code does not).
+        """
         self.check_images(images)
         previous: StageOutput | None = None
         logits = []
         for stage in self.stages:
             output: StageOutput = stage(images, previous)
             logits.append(output.logits)
-            previous = output
+            previous = output.detached() if stop_gradient else output
         return tuple(logits)
 
 

@@ -35,6 +35,11 @@ class StageOutput:
         parts = (self.logits, self.features, self.relations, self.reused)
         return StageOutput(*(None if t is None else t[index] for t in parts))  # type: ignore[arg-type]
 
+    def detached(self) -> StageOutput:
+        """The same values, through which no gradient flows back."""
+        parts = (self.logits, self.features, self.relations, self.reused)
+        return StageOutput(*(None if t is None else t.detach() for t in parts))  # type: ignore[arg-type]
+
 
 class Stage(nn.Module):
     """A transformer with its own tokenizer, class token, positions, blocks and head."""

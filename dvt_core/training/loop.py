@@ -232,7 +232,8 @@ def _step(
     images, labels = data.batch(state.step, accelerator.process_index, accelerator.num_processes)
     wrapped.train()
     with accelerator.autocast():
-        logits = wrapped(state.model.preprocess.normalize(images))
+        pixels = state.model.preprocess.normalize(images)
+        logits = wrapped(pixels, stop_gradient=recipe.stop_gradient)
     losses = exit_losses(logits, labels, recipe.label_smoothing)
     state.optimizer.zero_grad()
     accelerator.backward(losses.sum())

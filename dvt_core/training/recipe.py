@@ -56,6 +56,8 @@ class Recipe:
             static baseline. 0 trains the whole cascade.
         optimizer: "adamw", or "muon" for the matrices inside the network with AdamW for the rest.
         lr: peak learning rate, reached after `warmup_epochs`, then a cosine to zero.
+        stop_gradient: a stage learns from its own exit alone, not from what later stages make of
+            what it hands on; the first exit is then the plain model of its grid.
         grad_clip: largest norm of all gradients together; 0 leaves them alone.
         ema_decay: of the averaged weights, which are the ones kept.
         mixed_precision: "no" or "bf16".
@@ -73,6 +75,7 @@ class Recipe:
     pretrained: str = ""
     only_stage: int = 0
     optimizer: str = "adamw"
+    stop_gradient: bool = False
     weight_decay: float = 0.05
     warmup_epochs: float = 1.0
     label_smoothing: float = 0.1

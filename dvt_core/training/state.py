@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from torch import Tensor
 from dvt_core.errors import InputError
 from dvt_core.model import DynamicViT
 from dvt_core.training.recipe import Recipe
+
+_DEFAULTS = {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
 
 
 @dataclass
@@ -62,7 +64,8 @@ class RunState:
         """
         try:
             raw: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            same = raw["recipe"] == recipe.to_dict()
+            # an option that is newer than the checkpoint was at its default then
+            same = _DEFAULTS | raw["recipe"] == recipe.to_dict()
         except (
             OSError,
             RuntimeError,
