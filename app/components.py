@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image
 
-from app.figures.exits import badge, confidence, top_classes
+from app.figures.exits import badge, confidence, top_classes, word
 from app.figures.theme import MacUnit, exit_name, percent, times_less
 from app.figures.tokens import ghosted, token_grid
 from app.intake import Picture
@@ -59,11 +59,13 @@ def about_classes(bundle: Bundle, picture: Picture) -> None:
         st.caption(f"The model knows {len(names)} words: {', '.join(names)}.")
     else:
         st.caption(f"The model knows {len(names):,} words and must pick one of them.")
+        with st.expander(f"All {len(names):,} words"):
+            st.caption(", ".join(sorted(map(word, names), key=str.lower)))
 
 
 def _word(class_name: str) -> str:
-    """A class name without its synonyms: "tench, Tinca tinca" is "tench"."""
-    return class_name.split(",")[0].strip().lower()
+    """What two data sets' names of one class have in common."""
+    return word(class_name).lower()
 
 
 def lane_head(stage_index: int, stage: StageConfig) -> str:

@@ -30,6 +30,7 @@ def measured_lab(bundle: Bundle, table: ExitTable, curve: Curve) -> None:
         curve: the trade-off on it.
     """
     here = replay(table, dial(bundle).thresholds)
+    baselines = services.get_study(bundle).baselines
     unit = MacUnit.of(table.info.exit_macs)
 
     chart, numbers = st.columns([2, 1], gap="medium")
@@ -44,9 +45,10 @@ def measured_lab(bundle: Bundle, table: ExitTable, curve: Curve) -> None:
         here,
         unit,
         authors=bundle.authors.points if bundle.authors else (),
+        baselines=baselines,
         dark=st.context.theme.type == "dark",
     )
-    chart.plotly_chart(figure, key="curve", alt=tradeoff_alt(here, curve.exits, unit))
+    chart.plotly_chart(figure, key="curve", alt=tradeoff_alt(here, curve.exits, unit, baselines))
 
 
 @st.fragment

@@ -25,6 +25,7 @@ from app.worker import Worker
 from dvt_core.authors import AUTHORS
 from dvt_core.bundle import CONFIG, WEIGHTS, Bundle, bundled_dir, list_models, load_bundle
 from dvt_core.config import DVTConfig
+from dvt_core.criteria import CriteriaPoint, criteria_curve
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
 from dvt_core.images import Preprocess, open_image
@@ -32,14 +33,16 @@ from dvt_core.inference import classify
 from dvt_core.macs import exit_macs
 from dvt_core.model import DynamicViT, build_model
 from dvt_core.paper import PaperPoint, load_paper_results
+from dvt_core.reliability import RELIABILITY
 from dvt_core.results import Prediction
 from dvt_core.solver import NEVER, Front, pareto_front
+from dvt_core.study import ABLATION, BASELINES, Saving, Study, load_study, saving
 from dvt_core.thresholds import OperatingPoint, sweep
 
 THREADS_ENV = "DVT_THREADS"
 ORIGINAL_PX = 640
 TABLES = ("calibration", "test")
-FILES = (CONFIG, WEIGHTS, AUTHORS, *(f"{split}.parquet" for split in TABLES))
+FILES = (CONFIG, WEIGHTS, AUTHORS, RELIABILITY, *(f"{split}.parquet" for split in TABLES))
 SOLVED_POINTS = 100  # of the solved front, which may have thousands, are drawn
 
 logger = logging.getLogger(__name__)
@@ -95,7 +98,8 @@ def _weights(bundle: Bundle) -> tuple[str, str]:
 
 def _stamp(folder: Path) -> tuple[tuple[int, int] | None, ...]:
     """Sizes and times of a model folder's files; changes when one is added, replaced or gone."""
-    return tuple(map(_size_and_time, (folder / name for name in FILES)))
+    compared = sorted(path for part in (BASELINES, ABLATION) for path in folder.glob(f"{part}/*/*"))
+    return tuple(map(_size_and_time, (*(folder / name for name in FILES), *compared)))
 
 
 def _size_and_time(path: Path) -> tuple[int, int] | None:
@@ -216,6 +220,25 @@ def get_curve(bundle: Bundle) -> Curve:
         solved=sweep(table, np.array(drawn)) if table.num_exits > 1 else (),
         exits=tuple((float(macs), float(accuracy)) for macs, accuracy in exits),
     )
+
+
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_BY_FILES)
+def get_study(bundle: Bundle) -> Study:
+    """Static baselines and ablation beside a model; empty where there are none."""
+    return load_study(bundle)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Resampling", hash_funcs=_BY_FILES)
+def get_savings(bundle: Bundle) -> tuple[Saving | None, ...]:
+    """What the cascade spends at the accuracy of each static baseline; None: out of reach."""
+    tables = get_table(bundle, "calibration"), get_table(bundle, "test")
+    return tuple(saving(*tables, each) for each in get_study(bundle).baselines)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_BY_FILES)
+def get_criteria(bundle: Bundle) -> tuple[CriteriaPoint, ...]:
+    """What exits could ask instead of their confidence, at equal exit shares."""
+    return criteria_curve(get_table(bundle, "calibration"), get_table(bundle, "test"))
 
 
 @st.cache_resource(max_entries=64, show_spinner="Opening the picture", hash_funcs=_BY_WEIGHTS)

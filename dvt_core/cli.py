@@ -195,10 +195,14 @@ def _add_study(commands: argparse._SubParsersAction) -> None:
     _add_json(study)
     attach = _add(commands, "study", "attach", "put a finished run beside a model, to compare")
     attach.epilog = (
-        "A run is the same cascade with other reuses; one without any gives the static baselines."
+        "A run is the same cascade with any of the reuses, a row of the ablation; one without any "
+        "gives the static baselines."
     )
     attach.add_argument("run", type=Path, metavar="RUN", help="the folder that 'dvt train' left")
     attach.add_argument("--to", dest="model", required=True, metavar="NAME|DIR")
+    attach.add_argument(
+        "--baselines", action="store_true", help="as static baselines, one for each token grid"
+    )
     card = _add(commands, "study", "card", "write a model's card anew from its stored tables")
     _add_model(card)
 

@@ -70,8 +70,8 @@ def _deit_small(name: str, grids: tuple[int, ...]) -> DVTConfig:
 _CIFAR10 = DVTConfig(
     stages=(
         _conv_stage(4, 128, (16, 32, 0, 2), (8, 48, 1, 2), (4, 128, 0, 2)),
-        _conv_stage(6, 128, (12, 64, 0, 2), (6, 128, 1, 2)),
-        _conv_stage(8, 128, (16, 64, 1, 2), (8, 128, 1, 2)),
+        _conv_stage(6, 128, (16, 32, 0, 2), (12, 64, 0, 1), (6, 128, 1, 2)),
+        _conv_stage(8, 128, (16, 64, 1, 2), (8, 128, 2, 2)),
     ),
     num_classes=10,
     img_size=32,

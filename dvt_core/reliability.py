@@ -102,8 +102,8 @@ def fold_temperatures(model: DynamicViT, temperatures: Sequence[float]) -> None:
             f"temperatures is {list(temperatures)}, expected {model.num_exits} numbers above 0"
         )
     for stage, temperature in zip(model.stages, temperatures, strict=True):
-        stage.head.weight /= temperature
-        stage.head.bias /= temperature
+        for parameter in stage.head.parameters():
+            parameter.div_(temperature)
 
 
 def exit_reliability(table: ExitTable) -> tuple[Reliability, ...]:

@@ -2,15 +2,16 @@
 
 A model folder may hold, beside its own tables,
     baselines/GRID/     exit tables of the plain model on each token grid, trained alone
-    ablation/VARIANT/   exit tables of the cascade without one or both reuses, with their recipe
-                        and log
-all trained with the same recipe, epochs and data and evaluated on the same splits. Thresholds are
+    ablation/VARIANT/   exit tables of the cascade with neither, one or both reuses
+each with recipe and log. Baselines were trained with the model's own recipe, epochs and data; the
+runs of an ablation share one recipe, which may have a shorter schedule. Thresholds are
 solved on calibration tables only; what is claimed is shown on test tables.
 """
 
 from __future__ import annotations
 
 import shutil
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,15 +100,17 @@ class Saving:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What lies beside a model; both may be empty.
+    """What lies beside a model; all may be empty.
 
     Attributes:
-        baselines: coarsest grid first.
-        ablation: variant -> (calibration, test) tables; "both" is the model itself.
+        baselines: cheapest first.
+        ablation: variant -> (calibration, test) tables, in the order of `VARIANTS`.
+        ablation_epochs: schedule of its runs, which may be shorter than the model's; 0 unknown.
     """
 
     baselines: tuple[Baseline, ...]
     ablation: dict[str, tuple[ExitTable, ExitTable]]
+    ablation_epochs: int
 
 
 def variant_of(bundle: Bundle) -> str:
@@ -123,18 +126,29 @@ def load_study(bundle: Bundle) -> Study:
     """
     own = {split: bundle.table(split) for split in SPLITS if bundle.has_table(split)}
     if len(own) < len(SPLITS):
-        return Study((), {})
-    baselines = [
-        Baseline(path.name, *_tables(path, own)) for path in (bundle.path / BASELINES).glob("*")
-    ]
-    found = {v: bundle.path / ABLATION / v for v in VARIANTS if v != variant_of(bundle)}
-    ablation = {v: _tables(path, own) for v, path in found.items() if path.is_dir()}
-    if ablation:
-        ablation[variant_of(bundle)] = (own["calibration"], own["test"])
+        return Study((), {}, 0)
+    folders = sorted(path for path in (bundle.path / BASELINES).glob("*") if path.is_dir())
+    baselines = [Baseline(path.name, *_tables(path, own)) for path in folders]
+    ablation = {
+        variant: _tables(bundle.path / ABLATION / variant, own)
+        for variant in VARIANTS
+        if (bundle.path / ABLATION / variant).is_dir()
+    }
+    epochs = {_epochs(bundle.path / ABLATION / variant) for variant in ablation}
+    if len(epochs) > 1:
+        raise InputError(
+            f"the ablation in {bundle.path} mixes schedules of {sorted(epochs)} epochs; attach "
+            "runs of one recipe"
+        )
     return Study(
-        tuple(sorted(baselines, key=lambda b: b.macs)),
-        {v: ablation[v] for v in VARIANTS if v in ablation},
+        tuple(sorted(baselines, key=lambda b: b.macs)), ablation, epochs.pop() if epochs else 0
     )
+
+
+def _epochs(folder: Path) -> int:
+    """Of the recipe beside the tables, 0 if there is none."""
+    path = folder / _LOG_FILES[0]
+    return int(tomllib.loads(path.read_text("utf-8"))["epochs"]) if path.is_file() else 0
 
 
 def _tables(folder: Path, own: dict[str, ExitTable]) -> tuple[ExitTable, ExitTable]:
@@ -150,43 +164,65 @@ def _tables(folder: Path, own: dict[str, ExitTable]) -> tuple[ExitTable, ExitTab
     return tables[0], tables[1]
 
 
-def attach(run: str | Path, model: Bundle) -> Path:
-    """Copies a finished run's tables, recipe and log beside a model, as a row of its ablation.
+def attach_baselines(run: str | Path, model: Bundle) -> Path:
+    """Makes the static baselines of a model from a run of the same cascade without reuse.
 
-    A run without reuse gives the static baselines too: its stages share nothing, so each was
-    trained as if alone (`dvt_core.model.alone`).
+    Its stages share nothing, so each was trained as if alone (`dvt_core.model.alone`).
 
     Raises:
-        InputError: the run is another architecture, or is the same variant as the model.
+        InputError: the run is another architecture, or reuses something.
     """
+    other = _same_cascade(run, model)
+    if variant_of(other) != VARIANTS[0]:
+        raise InputError(
+            f"{other.path} reuses {variant_of(other)!r}; static baselines come from a run with "
+            "feature_reuse = false and relation_reuse = false"
+        )
+    folder = model.path / BASELINES
+    for i, (grid, macs) in enumerate(
+        zip(other.config.grid_sizes, stage_macs(other.config), strict=True)
+    ):
+        name = f"{grid}x{grid}"
+        for split in SPLITS:
+            table = other.table(split).exit_alone(i, macs, f"{model.name}_{name}")
+            table.save(folder / name / f"{split}.parquet")
+    _copy_log(other, folder)
+    return folder
+
+
+def attach_ablation(run: str | Path, model: Bundle) -> Path:
+    """Puts a run of the same cascade, with any of the reuses, beside a model as a row.
+
+    Raises:
+        InputError: the run is another architecture.
+    """
+    other = _same_cascade(run, model)
+    folder = model.path / ABLATION / variant_of(other)
+    for split in SPLITS:
+        other.table(split).save(folder / f"{split}.parquet")
+    _copy_log(other, folder)
+    return folder
+
+
+def _same_cascade(run: str | Path, model: Bundle) -> Bundle:
     other = load_bundle(run)
-    variant = variant_of(other)
     wanted = replace(
         model.config,
         feature_reuse=other.config.feature_reuse,
         relation_reuse=other.config.relation_reuse,
     )
-    if other.config != wanted or variant == variant_of(model):
+    if other.config != wanted:
         raise InputError(
-            f"{other.path} is no variant of {model.name}: it must be the same cascade with "
-            f"other reuses than {variant_of(model)!r}"
+            f"{other.path} is no variant of {model.name}: it must be the same cascade but for its "
+            "reuses"
         )
-    folder = model.path / ABLATION / variant
-    folder.mkdir(parents=True, exist_ok=True)
+    return other
+
+
+def _copy_log(other: Bundle, folder: Path) -> None:
     for name in _LOG_FILES:
         if (other.path / name).is_file():
             shutil.copyfile(other.path / name, folder / name)
-    for split in SPLITS:
-        table = other.table(split)
-        table.save(folder / f"{split}.parquet")
-        if variant == VARIANTS[0]:
-            for i, (grid, macs) in enumerate(
-                zip(other.config.grid_sizes, stage_macs(other.config), strict=True)
-            ):
-                name = f"{grid}x{grid}"
-                place = model.path / BASELINES / name / f"{split}.parquet"
-                table.exit_alone(i, macs, f"{model.name}_{name}").save(place)
-    return folder
 
 
 def saving(calibration: ExitTable, test: ExitTable, baseline: Baseline) -> Saving | None:

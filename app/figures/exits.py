@@ -14,6 +14,11 @@ from app.figures.theme import exit_colour, exit_name, ink_on, percent
 from dvt_core.results import ExitRecord
 
 
+def word(class_name: str) -> str:
+    """A class name without its synonyms: "tench, Tinca tinca" is "tench"."""
+    return class_name.split(",")[0].strip()
+
+
 def badge(exit_index: int, text: str | None = None) -> str:
     """A small label in the exit's colour."""
     colour = exit_colour(exit_index)
@@ -31,7 +36,8 @@ def top_classes(record: ExitRecord, class_names: Sequence[str], count: int = 5) 
     """The most probable classes of one exit, each with a bar and its probability."""
     colour = exit_colour(record.exit_index)
     rows = "".join(
-        f"<li><span>{escape(class_names[index])}</span>{_bar(prob, colour)}"
+        f'<li><span title="{escape(class_names[index])}">{escape(word(class_names[index]))}</span>'
+        f"{_bar(prob, colour)}"
         f"<em>{percent(prob)}</em></li>"
         for index, prob in record.top(count)
     )

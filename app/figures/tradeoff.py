@@ -10,8 +10,10 @@ import plotly.graph_objects as go
 
 from app.figures.theme import NEUTRAL, MacUnit, exit_colour, exit_name, percent
 from dvt_core.authors import AuthorsPoint
+from dvt_core.study import Baseline
 from dvt_core.thresholds import OperatingPoint
 
+STATIC = "static models, trained alone"
 AUTHORS_LINE = "the authors' own numbers, not measured here"
 
 
@@ -31,6 +33,7 @@ def tradeoff_figure(
     unit: MacUnit,
     *,
     authors: Sequence[AuthorsPoint] = (),
+    baselines: Sequence[Baseline] = (),
     dark: bool = False,
 ) -> go.Figure:
     """The trade-off on one data set; every part but the unit may be empty.
@@ -42,6 +45,7 @@ def tradeoff_figure(
         here: the operating point in force, if it can be placed.
         unit: unit of the cost axis.
         authors: points that the authors stored with their weights, cheapest first.
+        baselines: static models of single grids, trained alone.
         dark: whether the page is dark, for the marker's ink.
     """
     figure = go.Figure()
@@ -53,6 +57,8 @@ def tradeoff_figure(
     if authors:
         line = _line(authors, unit, AUTHORS_LINE, "dash", width=1.5)
         figure.add_trace(line.update(mode="lines+markers", marker={"size": 5}, showlegend=True))
+    if baselines:
+        figure.add_trace(_crosses(baselines, unit))
     for index, (macs, accuracy) in enumerate(exits):
         figure.add_trace(_exit_dot(index, macs / unit.scale, 100 * accuracy, len(exits)))
     if here:
@@ -90,6 +96,20 @@ def _line(
     )
 
 
+def _crosses(baselines: Sequence[Baseline], unit: MacUnit) -> go.Scatter:
+    return go.Scatter(
+        x=[each.macs / unit.scale for each in baselines],
+        y=[100 * each.accuracy for each in baselines],
+        mode="markers+text",
+        name=STATIC,
+        text=[each.name for each in baselines],
+        textposition="bottom center",
+        textfont={"color": NEUTRAL},
+        marker={"symbol": "x", "color": NEUTRAL, "size": 10},
+        hovertemplate=f"static %{{text}}<br>%{{y:.1f}} %<br>%{{x:.3g}} {unit.name}<extra></extra>",
+    )
+
+
 def _exit_dot(index: int, cost: float, accuracy: float, num_exits: int) -> go.Scatter:
     return go.Scatter(
         x=[cost],
@@ -120,7 +140,10 @@ def _marker(here: OperatingPoint, unit: MacUnit, ink: str, *, is_left: bool) -> 
 
 
 def tradeoff_alt(
-    here: OperatingPoint | None, exits: Sequence[tuple[float, float]], unit: MacUnit
+    here: OperatingPoint | None,
+    exits: Sequence[tuple[float, float]],
+    unit: MacUnit,
+    baselines: Sequence[Baseline] = (),
 ) -> str:
     """The figure in words, for people who do not see it."""
     now = f"now {percent(here.accuracy)} at {unit.format(here.macs)}" if here else ""
@@ -128,7 +151,11 @@ def tradeoff_alt(
         f"{exit_name(i)} alone {percent(accuracy)} at {unit.format(macs)}"
         for i, (macs, accuracy) in enumerate(exits)
     )
-    return f"Accuracy against cost per image: {'; '.join(filter(None, (now, *alone)))}."
+    static = (
+        f"static {each.name} {percent(each.accuracy)} at {unit.format(each.macs)}"
+        for each in baselines
+    )
+    return f"Accuracy against cost per image: {'; '.join(filter(None, (now, *alone, *static)))}."
 
 
 def sweep_csv(points: Sequence[OperatingPoint]) -> str:

@@ -7,9 +7,10 @@ from app.sections.local_folder import local_folder_section
 from app.sections.model_card import model_section
 from app.sections.paper import paper_section
 from app.sections.speed import speed_section
+from app.sections.study import study_section
 from dvt_core.errors import InputError
 
-SECTIONS = ("this model", "a model folder", "the paper's results", "speed")
+SECTIONS = ("this model", "what it saves", "a model folder", "the paper's results", "speed")
 
 st.title("Models & paper", anchor=False)
 st.markdown("Where do the numbers come from?")
@@ -24,10 +25,12 @@ section = st.segmented_control(
 )
 try:
     if section == SECTIONS[1]:
-        local_folder_section()
+        study_section(current_bundle())
     elif section == SECTIONS[2]:
-        paper_section()
+        local_folder_section()
     elif section == SECTIONS[3]:
+        paper_section()
+    elif section == SECTIONS[4]:
         speed_section()
     else:
         model_section(current_bundle())

@@ -31,6 +31,12 @@ st.caption(
     f"{bundle.info.get('data', table.info.data)}. Every image was run once through all exits on "
     f"{table.info.device}; this page only replays the stored table, it never calls the model. "
     "One MAC is one multiply and add."
+    + (
+        " Crosses: the plain model on each token grid, trained alone with the same recipe; what "
+        "the cascade saves against them is under Models & paper."
+        if services.get_study(bundle).baselines
+        else ""
+    )
 )
 st.download_button(
     "Download the curve (CSV)",

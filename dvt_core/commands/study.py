@@ -10,15 +10,22 @@ from dvt_core.bundle import load_bundle
 from dvt_core.commands.wording import align, format_macs, format_percent
 from dvt_core.criteria import CRITERIA, criteria_curve
 from dvt_core.errors import InputError
-from dvt_core.study import attach as attach_run
-from dvt_core.study import load_study, saving
+from dvt_core.study import (
+    Baseline,
+    Saving,
+    attach_ablation,
+    attach_baselines,
+    load_study,
+    saving,
+)
 from dvt_core.training.card import CARD, write_card
 
 
 def attach(args: Namespace) -> tuple[None, str]:
     """Puts a finished run's tables and log beside a model, and writes the card anew."""
     bundle = load_bundle(args.model)
-    folder = attach_run(args.run, bundle)
+    put = attach_baselines if args.baselines else attach_ablation
+    folder = put(args.run, bundle)
     write_card(bundle)
     return None, f"attached: {folder}"
 
@@ -55,15 +62,8 @@ def study(args: Namespace) -> tuple[dict[str, Any], str]:
         },
         "criteria": [asdict(point) for point in criteria],
     }
-    rows = [("static model", "accuracy", "cost", "cascade there", "mean cost", "fewer MACs")]
-    for each, s in savings:
-        cells = (each.name, format_percent(each.accuracy), format_macs(each.macs))
-        there = (
-            (format_percent(s.point.accuracy), format_macs(s.point.macs), f"{s.times_fewer:.2f}x")
-            if s
-            else ("not reached", "", "")
-        )
-        rows.append((*cells, *there))
+    heading = f"{bundle.name} on {test.n} images, {test.info.data}, {test.info.split} split"
+    parts = [f"{heading}\n{_against(savings)}"] if savings else [heading]
     variants = [("reuse", *(f"exit {i + 1}" for i in range(test.num_exits)))]
     variants += [(v, *map(format_percent, t.exit_accuracy)) for v, (_, t) in found.ablation.items()]
     asked = [("mean cost", *CRITERIA)]
@@ -71,5 +71,17 @@ def study(args: Namespace) -> tuple[dict[str, Any], str]:
         (format_macs(p.macs), *(format_percent(p.accuracies[name]) for name in CRITERIA))
         for p in criteria
     ]
-    heading = f"{bundle.name} on {test.n} images, {test.info.data}, {test.info.split} split"
-    return document, "\n\n".join((f"{heading}\n{align(rows)}", align(variants), align(asked)))
+    return document, "\n\n".join((*parts, align(variants), align(asked)))
+
+
+def _against(savings: list[tuple[Baseline, Saving | None]]) -> str:
+    rows = [("static model", "accuracy", "cost", "cascade there", "mean cost", "fewer MACs")]
+    for each, found in savings:
+        cells = (each.name, format_percent(each.accuracy), format_macs(each.macs))
+        if found is None:
+            rows.append((*cells, "not reached", "", ""))
+            continue
+        point = found.point
+        there = (format_percent(point.accuracy), format_macs(point.macs))
+        rows.append((*cells, *there, f"{found.times_fewer:.2f}x"))
+    return align(rows)

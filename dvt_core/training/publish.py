@@ -99,11 +99,16 @@ def _write_reliability(
     """Writes reliability.json from the logits of the stored weights, tempered or not."""
     fitted = np.array(temperatures.values, dtype=np.float32)[:, None]
     held = np.where(np.array(temperatures.shipped)[:, None], fitted, np.float32(1))
-    sides = []
-    for scale in (held, held / fitted):  # back to the raw logits; on to the tempered ones
-        tables = [table_of_logits(model, s, logits[n] * scale) for n, s in splits.items()]
-        sides.append((tables[0], tables[1]))
-    raw = compare(*sides, temperatures.values, shipped=temperatures.shipped)
+
+    def tables(scale: np.ndarray) -> tuple[ExitTable, ExitTable]:
+        calibration, test = (
+            table_of_logits(model, splits[name], logits[name] * scale)
+            for name in ("calibration", "test")
+        )
+        return calibration, test
+
+    before, after = tables(held), tables(held / fitted)  # the raw logits, and the tempered ones
+    raw = compare(before, after, temperatures.values, shipped=temperatures.shipped)
     write_atomically(folder / RELIABILITY, (json.dumps(raw) + "\n").encode())
 
 

@@ -106,9 +106,10 @@ run each, so the spread over seeds is not in it).
 def _ablation(study: Study) -> str:
     return f"""## Reuse on and off
 
-The same recipe with and without feature and relation reuse (the paper's table 6, on this data):
-accuracy of each exit on test, and the cost up to it. In brackets: points above "no reuse". One
-run each; one standard error of such a difference is {_error_of_difference(study):.1f} points.
+One recipe with and without feature and relation reuse (the paper's table 6, on this data;
+{study.ablation_epochs} epochs each): accuracy of each exit on test, and the cost up to it. In
+brackets: points above "no reuse". One run each; one standard error of such a difference is
+{_error_of_difference(study):.1f} points.
 
 {ablation_table(study)}
 """

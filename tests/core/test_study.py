@@ -13,7 +13,7 @@ from dvt_core.cli import main
 from dvt_core.errors import InputError
 from dvt_core.model import alone, build_model
 from dvt_core.solver import pareto_front
-from dvt_core.study import Baseline, attach, load_study, saving
+from dvt_core.study import Baseline, attach_ablation, attach_baselines, load_study, saving
 from dvt_core.thresholds import exit_indices, replay
 from dvt_core.training import loop
 from dvt_core.training.card import write_card
@@ -78,15 +78,13 @@ def test_a_stage_trained_alone_is_the_stage_of_a_cascade_without_reuse(muon_reci
 def test_attach_makes_baselines_and_ablation_that_the_card_shows(muon_recipe, tmp_path, capsys):
     loop.train(muon_recipe, out_dir=tmp_path / "model")
     model = load_bundle(tmp_path / "model")
-    for name, options in (
-        ("neither", NO_REUSE),
-        ("features", "[model_options]\nrelation_reuse = false\n"),
-    ):
-        loop.train(variant(muon_recipe, name, options), out_dir=tmp_path / name)
-        assert main(["attach", str(tmp_path / name), "--to", str(model.path)]) == 0
+    loop.train(variant(muon_recipe, "neither", NO_REUSE), out_dir=tmp_path / "neither")
+    attach = ["attach", str(tmp_path / "neither"), "--to", str(model.path)]
+    assert main([*attach, "--baselines"]) == 0 and main(attach) == 0
+    assert main(["attach", str(model.path), "--to", str(model.path)]) == 0
     study = load_study(model)
     assert [each.name for each in study.baselines] == ["2x2", "3x3", "4x4"]
-    assert list(study.ablation) == ["neither", "features", "both"]
+    assert list(study.ablation) == ["neither", "both"] and study.ablation_epochs == 3
     none = load_bundle(tmp_path / "neither")
     for each, accuracy, macs in zip(
         study.baselines,
@@ -102,10 +100,14 @@ def test_attach_makes_baselines_and_ablation_that_the_card_shows(muon_recipe, tm
     capsys.readouterr()
     assert main(["study", "--model", str(model.path), "--json"]) == 0
     assert '"neither"' in capsys.readouterr().out
+    with pytest.raises(InputError, match="static baselines come from"):
+        attach_baselines(model.path, model)
     with pytest.raises(InputError, match="no variant of"):
-        attach(model.path, model)
-    with pytest.raises(InputError, match="no variant of"):
-        attach(load_bundle("cifar10").path, model)
+        attach_ablation(load_bundle("cifar10").path, model)
+    recipe_copy = model.path / "ablation" / "both" / "recipe.toml"
+    recipe_copy.write_text(recipe_copy.read_text().replace("epochs = 3", "epochs = 9"))
+    with pytest.raises(InputError, match="mixes schedules"):
+        load_study(model)
 
 
 def test_a_card_without_a_study_is_written_too(muon_recipe, tmp_path, capsys):
@@ -190,3 +192,38 @@ def test_a_baseline_beyond_reach_gives_none():
         labels=calibration.predictions[:, 0].astype(np.int64),
     )
     assert saving(calibration, test, Baseline("x", perfect, test.exit_alone(0, 5, "x"))) is None
+
+
+def test_stop_gradient_changes_no_logit_and_keeps_later_losses_out(tiny_model, images):
+    tiny_model.requires_grad_(True)
+    plain, stopped = tiny_model(images), tiny_model(images, stop_gradient=True)
+    for a, b in zip(plain, stopped, strict=True):
+        assert torch.equal(a, b)
+    stopped[2].sum().backward()
+    assert all(p.grad is None for stage in tiny_model.stages[:2] for p in stage.parameters())
+    plain[2].sum().backward()
+    assert all(s.cls_token.grad.abs().sum() > 0 for s in tiny_model.stages)
+
+
+def test_with_stop_gradient_the_first_exit_is_the_static_model_of_its_grid(muon_recipe, tmp_path):
+    muon_recipe.write_text(
+        muon_recipe.read_text().replace("epochs", "stop_gradient = true\nepochs", 1)
+    )
+    loop.train(muon_recipe, out_dir=tmp_path / "both")
+    loop.train(variant(muon_recipe, "neither", NO_REUSE), out_dir=tmp_path / "neither")
+    both, neither = (load_bundle(tmp_path / n).load_model().stages[0] for n in ("both", "neither"))
+    for key, value in neither.state_dict().items():
+        assert torch.equal(both.state_dict()[key], value), key
+
+
+def test_a_checkpoint_from_before_an_option_existed_still_resumes(muon_recipe, tmp_path):
+    loop.train(muon_recipe, out_dir=tmp_path / "run")
+    path = tmp_path / "run" / loop.CHECKPOINT
+    raw = torch.load(path, weights_only=True)
+    del raw["recipe"]["stop_gradient"]
+    torch.save(raw, path)
+    loop.train(muon_recipe, out_dir=tmp_path / "run", resume=True)
+    raw["recipe"]["seed"] = 5
+    torch.save(raw, path)
+    with pytest.raises(InputError, match="another recipe"):
+        loop.train(muon_recipe, out_dir=tmp_path / "run", resume=True)

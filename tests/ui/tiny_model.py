@@ -18,14 +18,14 @@ WORDS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse"
 GRIDS = ((2, 16), (4, 8), (8, 4))  # tokens per side, pixels per token
 
 
-def write_bundle(folder: Path, num_exits: int = 3) -> Bundle:
+def write_bundle(folder: Path, num_exits: int = 3, words: tuple[str, ...] = WORDS) -> Bundle:
     """A model with random weights, and its tables over random pictures, run for real."""
     torch.manual_seed(0)
     stages = tuple(
         StageConfig(PatchTokenizerConfig(patch), grid, 16, 1, 2) for grid, patch in GRIDS
     )
-    config = DVTConfig(stages[:num_exits], num_classes=10, img_size=32, name="tiny")
-    model = build_model(config, class_names=WORDS).eval()
+    config = DVTConfig(stages[:num_exits], num_classes=len(words), img_size=32, name="tiny")
+    model = build_model(config, class_names=words).eval()
     for stage in model.stages:
         torch.nn.init.normal_(stage.head.weight, std=0.6)
     save_bundle(
@@ -42,13 +42,13 @@ def write_bundle(folder: Path, num_exits: int = 3) -> Bundle:
         with torch.inference_mode():
             probs = torch.stack(model(images), dim=1).softmax(dim=2).numpy()
         labels = probs[:, -1].argmax(axis=1)
-        labels[::5] = (labels[::5] + 1) % 10  # one in five is beyond every exit
+        labels[::5] = (labels[::5] + 1) % len(words)  # one in five is beyond every exit
         info = TableInfo(
             model=bundle.name,
             weights_sha256=bundle.weights_sha256,
             data="random",
             split=split,
-            num_classes=10,
+            num_classes=len(words),
             exit_macs=exit_macs(config),
             device="CPU",
             made_by="tests",

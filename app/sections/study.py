@@ -1,0 +1,202 @@
+"""What a cascade saves: against static models, without its reuse, with other exit criteria."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import streamlit as st
+
+from app import services
+from app.components import metric
+from app.figures.study import criteria_figure, reliability_figure
+from app.figures.theme import MacUnit, exit_name, percent
+from app.figures.tradeoff import tradeoff_alt, tradeoff_figure
+from dvt_core.bundle import Bundle
+from dvt_core.criteria import CRITERIA
+from dvt_core.errors import InputError
+from dvt_core.exit_table import ExitTable
+from dvt_core.reliability import RELIABILITY
+from dvt_core.study import Baseline, Saving, Spread, Study
+
+VARIANT_WORDS = {
+    "neither": "no reuse",
+    "features": "feature reuse only",
+    "relations": "relation reuse only",
+    "both": "both",
+}
+
+
+def study_section(bundle: Bundle) -> None:
+    """Draws all parts for which the model folder holds tables; says what is missing."""
+    if not services.has_tables(bundle):
+        st.info("This folder holds no exit tables; the Trade-off page says how to make them.")
+        return
+    test, study = services.get_table(bundle, "test"), services.get_study(bundle)
+    unit = MacUnit.of(test.info.exit_macs)
+    st.subheader("Against static models", anchor=False)
+    if study.baselines:
+        _baselines(bundle, study, test, unit)
+    else:
+        st.info(
+            "No static baselines lie beside this model. Train the same recipe without reuse, then "
+            f"`dvt attach RUN --to {bundle.name} --baselines`."
+        )
+    st.subheader("Reuse on and off", anchor=False)
+    if study.ablation:
+        _ablation(study, unit)
+    else:
+        st.info(
+            "No ablation lies beside this model. Train it with other reuses, then "
+            f"`dvt attach RUN --to {bundle.name}`."
+        )
+    if bundle.config.num_exits > 1:
+        st.subheader("What an exit asks", anchor=False)
+        _criteria(bundle, test, unit)
+    st.subheader("Are the confidences honest?", anchor=False)
+    _reliability(bundle, test)
+
+
+def _baselines(bundle: Bundle, study: Study, test: ExitTable, unit: MacUnit) -> None:
+    savings = services.get_savings(bundle)
+    st.markdown(
+        "The plain backbone on each token grid, trained alone with the same recipe, epochs and "
+        "data. The cascade is held against each at the cheapest thresholds, solved on "
+        "calibration, that are as accurate there as the static model. Shown on "
+        f"{test.n:,} test images."
+    )
+    _headline(study.baselines[-1], savings[-1], unit)
+    curve = services.get_curve(bundle)
+    figure = tradeoff_figure(
+        (),
+        curve.solved,
+        curve.exits,
+        None,
+        unit,
+        baselines=study.baselines,
+        dark=st.context.theme.type == "dark",
+    )
+    st.plotly_chart(
+        figure, key="study_curve", alt=tradeoff_alt(None, curve.exits, unit, study.baselines)
+    )
+    rows = [_row(each, s, unit) for each, s in zip(study.baselines, savings, strict=True)]
+    st.table(rows, border="horizontal", hide_index=True, alt="Static models and the cascade")
+    st.caption(
+        "In brackets: 95 % of 1,000 bootstrap resamples of the test images; one training run "
+        "each, so the spread over seeds is not in it. “Read off the test curve” picks the solved "
+        "point on test, as one reads a published figure."
+    )
+
+
+def _headline(baseline: Baseline, saving: Saving | None, unit: MacUnit) -> None:
+    if saving is None:
+        st.info(f"The cascade does not reach the accuracy of the static {baseline.name} model.")
+        return
+    with st.grid("auto", min_column_width=180):
+        times = f"{saving.times_fewer:.2f}x fewer"
+        metric("MACs", times, f"at the accuracy of static {baseline.name}")
+        metric("Cascade", percent(saving.point.accuracy), unit.format(saving.point.macs))
+        metric(f"Static {baseline.name}", percent(baseline.accuracy), unit.format(baseline.macs))
+
+
+def _row(baseline: Baseline, saving: Saving | None, unit: MacUnit) -> dict[str, str]:
+    row = {
+        "static model": baseline.name,
+        "accuracy": percent(baseline.accuracy),
+        unit.name: unit.number(baseline.macs),
+    }
+    if saving is None:
+        return row | dict.fromkeys(_THERE, "not reached")
+    gain = saving.gain_spread
+    values = (
+        f"{percent(saving.point.accuracy)} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f} "
+        "points)",
+        unit.format(saving.point.macs),
+        f"{saving.times_fewer:.2f}x ({_interval(saving.times_fewer_spread)})",
+        f"{saving.read_off_times:.2f}x ({_interval(saving.read_off_spread)})"
+        if saving.read_off
+        else "not reached",
+    )
+    return row | dict(zip(_THERE, values, strict=True))
+
+
+_THERE = ("cascade there", "mean cost", "fewer MACs", "read off the test curve")
+
+
+def _interval(spread: Spread) -> str:
+    return f"{spread.low:.2f} to {spread.high:.2f}"
+
+
+def _ablation(study: Study, unit: MacUnit) -> None:
+    base = study.ablation.get("neither")
+    rows = []
+    for variant, (_, test) in study.ablation.items():
+        row = {"reuse": VARIANT_WORDS[variant]}
+        for i, accuracy in enumerate(test.exit_accuracy):
+            gain = ""
+            if base is not None and variant != "neither":
+                gain = f" ({100 * (accuracy - base[1].exit_accuracy[i]):+.1f})"
+            row[f"{exit_name(i)} alone"] = f"{percent(accuracy)}{gain}"
+            row[f"{unit.name} up to {i + 1}"] = unit.number(test.info.exit_macs[i])
+        rows.append(row)
+    test = next(iter(study.ablation.values()))[1]
+    error = 100 * math.sqrt(max(p * (1 - p) for p in test.exit_accuracy) / test.n)
+    st.table(rows, border="horizontal", hide_index=True, alt="Accuracy with and without reuse")
+    st.caption(
+        f"The paper's Table 6 on this data: one recipe, {study.ablation_epochs} epochs each, one "
+        f"run each; test, n = {test.n:,}. In brackets: points above no reuse. One standard error "
+        f"of an accuracy is {error:.1f} points."
+    )
+
+
+def _criteria(bundle: Bundle, test: ExitTable, unit: MacUnit) -> None:
+    points = services.get_criteria(bundle)
+    st.markdown(
+        "The same number of images leaves at each exit, chosen by confidence, by entropy, by the "
+        "margin between the two best classes, or at random."
+    )
+    st.plotly_chart(criteria_figure(points, unit), key="study_criteria", alt="Exit criteria")
+    rows = [
+        {"mean cost": unit.format(p.macs)}
+        | {name: percent(p.accuracies[name]) for name in CRITERIA}
+        for p in points
+    ]
+    st.table(rows, border="horizontal", hide_index=True, alt="Accuracy by exit criterion")
+    st.caption(
+        f"The paper's Table 9 on this data, test, n = {test.n:,}. How many leave where comes from "
+        "thresholds solved on calibration; “random” is the exact expectation."
+    )
+
+
+def _reliability(bundle: Bundle, test: ExitTable) -> None:
+    path = bundle.path / RELIABILITY
+    if not path.is_file():
+        st.info(f"This folder holds no {RELIABILITY}; `dvt train` writes it with the tables.")
+        return
+    try:
+        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        before, after = raw["before"], raw["after"]
+        figures = [
+            reliability_figure(before["test"][i], after["test"][i], i)
+            for i in range(len(raw["temperatures"]))
+        ]
+        held = [exit_name(i) for i, is_held in enumerate(raw["shipped"]) if is_held]
+        values = ", ".join(f"{value:.2f}" for value in raw["temperatures"])
+        curve = [
+            [percent(side[key], 2) for side in (before, after)] for key in ("solved", "shared")
+        ]
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    st.markdown(
+        "An honest exit is right as often as it says. A temperature divides an exit's logits; it "
+        "is fitted on calibration and kept where that makes the exit more honest there."
+    )
+    for column, figure in zip(st.columns(len(figures)), figures, strict=True):
+        column.plotly_chart(figure, alt="Reliability of an exit, before and after its temperature")
+    st.caption(
+        f"Test, n = {test.n:,}, 15 bins; ECE is the mean gap. Temperatures: {values}; in the "
+        f"weights: {', '.join(held) or 'none'}. Mean accuracy over 59 budgets, before and after: "
+        f"{' and '.join(curve[0])} with solved thresholds, {' and '.join(curve[1])} with one "
+        "shared threshold."
+    )

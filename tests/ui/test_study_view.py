@@ -1,0 +1,147 @@
+"""What it saves: static baselines, ablation, criteria and reliability, from stored files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app import services
+from app.figures.exits import top_classes
+from app.figures.study import criteria_figure, reliability_figure
+from app.figures.theme import MacUnit, exit_colour
+from app.figures.tradeoff import STATIC, tradeoff_alt, tradeoff_figure
+from dvt_core.criteria import CRITERIA, criteria_curve
+from dvt_core.exit_table import ExitTable
+from dvt_core.reliability import RELIABILITY, compare, reliability
+from dvt_core.results import ExitRecord
+from dvt_core.study import Baseline, saving
+from tests.ui.driver import LOOK, MODELS, TRADEOFF, captions, chart, metrics, open_app, rows
+from tests.ui.tiny_model import write_bundle
+
+SECTION = "what it saves"
+
+
+def _tables(folder: Path) -> tuple[ExitTable, ExitTable]:
+    return tuple(ExitTable.load(folder / f"{split}.parquet") for split in services.TABLES)
+
+
+@pytest.fixture
+def studied(models_dir: Path) -> Path:
+    """The tiny model with a static model per grid, two rows of an ablation, and temperatures."""
+    folder = models_dir / "tiny"
+    calibration, test = _tables(folder)
+    for i, name in enumerate(("2x2", "4x4", "8x8")):
+        for split, table in (("calibration", calibration), ("test", test)):
+            macs = table.info.exit_macs[i]
+            table.exit_alone(i, macs, name).save(folder / "baselines" / name / f"{split}.parquet")
+    for variant in ("neither", "both"):
+        for split, table in (("calibration", calibration), ("test", test)):
+            table.save(folder / "ablation" / variant / f"{split}.parquet")
+        (folder / "ablation" / variant / "recipe.toml").write_text("epochs = 2\n")
+    raw = compare(
+        (calibration, test), (calibration, test), (1.25, 1.0, 0.5), shipped=(True, False, False)
+    )
+    (folder / RELIABILITY).write_text(json.dumps(raw))
+    return folder
+
+
+def test_section_shows_every_part_with_the_librarys_numbers(studied):
+    at = open_app(MODELS, section=SECTION)
+    assert not at.error and not at.info
+    calibration, test = _tables(studied)
+    last = Baseline(
+        "8x8", *(t.exit_alone(2, t.info.exit_macs[2], "8x8") for t in (calibration, test))
+    )
+    found = saving(calibration, test, last)
+    assert metrics(at)["MACs"] == f"{found.times_fewer:.2f}x fewer"
+    static = rows(at, 0)
+    assert [row["static model"] for row in static] == ["2x2", "4x4", "8x8"]
+    assert static[2]["fewer MACs"].startswith(f"{found.times_fewer:.2f}x (")
+    ablation = rows(at, 1)
+    assert [row["reuse"] for row in ablation] == ["no reuse", "both"]
+    assert "(+0.0)" in ablation[1]["exit 3 alone"] and "2 epochs" in captions(at)
+    for row, point in zip(rows(at, 2), criteria_curve(calibration, test), strict=True):
+        assert row["random"] == f"{100 * point.accuracies['random']:.1f} %"
+    assert "in the weights: exit 1" in captions(at)
+    assert len(at.get("plotly_chart")) == 2 + 3
+
+
+def test_section_says_what_is_missing_and_how_to_make_it(models_dir):
+    at = open_app(MODELS, section=SECTION)
+    said = " ".join(each.value for each in at.info)
+    assert "--baselines" in said and "No ablation" in said and RELIABILITY in said
+    assert not at.error and rows(at, 0)  # the criteria need no more than the model's own tables
+
+
+def test_section_without_tables_points_to_the_trade_off_page(models_dir):
+    (models_dir / "tiny" / "test.parquet").unlink()
+    at = open_app(MODELS, section=SECTION)
+    assert "no exit tables" in at.info[0].value and not at.error
+
+
+def test_a_damaged_reliability_file_is_one_sentence(studied):
+    (studied / RELIABILITY).write_text('{"temperatures": [1]}')
+    at = open_app(MODELS, section=SECTION)
+    assert "damaged" in at.error[0].value and len(at.error) == 1
+
+
+def test_static_models_stand_on_the_trade_off_page(studied):
+    crosses = chart(open_app(TRADEOFF))[STATIC]
+    test = _tables(studied)[1]
+    assert crosses["text"] == ["2x2", "4x4", "8x8"]
+    np.testing.assert_allclose(crosses["y"], [100 * share for share in test.exit_accuracy])
+
+
+def test_the_trade_off_page_without_static_models_has_none(models_dir):
+    assert STATIC not in chart(open_app(TRADEOFF))
+
+
+def test_attached_files_are_noticed_while_the_app_runs(models_dir, request):
+    assert not services.get_study(services.get_bundle("tiny")).baselines
+    request.getfixturevalue("studied")
+    assert len(services.get_study(services.get_bundle("tiny")).baselines) == 3
+
+
+def test_tradeoff_alt_names_the_static_models(studied):
+    test = _tables(studied)[1].exit_alone(0, 2_000_000, "x")
+    words = tradeoff_alt(None, (), MacUnit.of((1, 2)), [Baseline("2x2", test, test)])
+    assert "static 2x2" in words and "2.00 MMACs" in words
+    assert tradeoff_figure((), (), (), None, MacUnit.of((1, 2))).data == ()
+
+
+def test_reliability_figure_leaves_empty_bins_out():
+    right = np.array([True, False, True, True])
+    side = reliability(np.array([0.05, 0.95, 0.95, 0.99], dtype=np.float32), right).to_dict()
+    drawn = reliability_figure(side, side, 1)
+    honest, before, after = drawn.data
+    assert tuple(honest.x) == tuple(honest.y) == (0, 100)
+    assert len(before.x) == 2 and before.marker.color == exit_colour(1)
+    assert (before.marker.symbol, after.marker.symbol) == ("circle-open", "circle")
+    assert drawn.layout.title.text == "exit 2"
+
+
+def test_criteria_figure_has_a_line_for_each_criterion(studied):
+    points = criteria_curve(*_tables(studied))
+    drawn = criteria_figure(points, MacUnit.of((10**6, 2 * 10**6)))
+    assert tuple(trace.name for trace in drawn.data) == CRITERIA
+    assert drawn.data[0].y[0] == pytest.approx(100 * points[0].accuracies["confidence"])
+    assert "MMACs" in drawn.layout.xaxis.title.text
+
+
+def test_top_classes_are_short_with_the_full_name_at_hand():
+    record = ExitRecord(0, np.array([0.7, 0.3], dtype=np.float32), 1, 1.0)
+    drawn = top_classes(record, ("goldfish, Carassius auratus", "<b>, x"))
+    assert 'title="goldfish, Carassius auratus">goldfish<' in drawn
+    assert "<b>" not in drawn.replace("<b style", "")
+
+
+def test_a_model_of_two_hundred_words_works_on_every_page(models_dir):
+    words = tuple(f"thing {i}, Res {i}" for i in range(200))
+    write_bundle(models_dir / "many", words=words)
+    at = open_app(LOOK, model="many")
+    assert "The model knows 200 words" in captions(at) and not at.error
+    assert metrics(at)["Answer"].startswith("thing ") and "Res" not in metrics(at)["Answer"]
+    assert "thing 199" in captions(at)
+    for page in (TRADEOFF, MODELS):
+        assert not open_app(page, model="many").error
