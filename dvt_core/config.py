@@ -115,6 +115,7 @@ TOKENIZERS: dict[str, type[Any]] = {
     t.kind: t for t in (PatchTokenizerConfig, ConvTokenizerConfig, T2TTokenizerConfig)
 }
 POS_EMBEDS = ("learned", "sinusoid")
+POOLS = ("token", "avg")
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,8 @@ class StageConfig:
     """One transformer of the cascade. Names are timm's.
 
     `pos_embed` is "learned" (ViT, DeiT) or "sinusoid" (T2T-ViT: fixed, never trained).
+    `global_pool` is "token" (the head reads the class token, as in the paper) or "avg" (it reads
+    the mean of the patch tokens, so that these, which the next stage reuses, learn what is where).
     """
 
     tokenizer: TokenizerConfig
@@ -132,6 +135,7 @@ class StageConfig:
     mlp_ratio: float = 4.0
     qkv_bias: bool = True
     pos_embed: str = "learned"
+    global_pool: str = "token"
 
     def __post_init__(self) -> None:
         """Checks the sizes."""
@@ -144,6 +148,8 @@ class StageConfig:
             )
         if self.pos_embed not in POS_EMBEDS:
             raise InputError(f"pos_embed is {self.pos_embed!r}, known are {', '.join(POS_EMBEDS)}")
+        if self.global_pool not in POOLS:
+            raise InputError(f"global_pool is {self.global_pool!r}, known are {', '.join(POOLS)}")
 
     @property
     def num_tokens(self) -> int:

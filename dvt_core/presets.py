@@ -23,7 +23,9 @@ def _levels(*rows: tuple[int, int, int, int]) -> ConvTokenizerConfig:
 
 def _conv_stage(grid: int, dim: int, *levels: tuple[int, int, int, int]) -> StageConfig:
     """Two blocks behind a convolutional stem, with heads of 32 channels."""
-    return StageConfig(_levels(*levels), grid, dim, depth=2, num_heads=dim // 32, mlp_ratio=2.0)
+    return StageConfig(
+        _levels(*levels), grid, dim, depth=2, num_heads=dim // 32, mlp_ratio=2.0, global_pool="avg"
+    )
 
 
 # The paper's backbones at 224 px (T2T-ViT: Yuan et al. 2021; DeiT: Touvron et al. 2021). A grid

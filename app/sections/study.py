@@ -181,11 +181,7 @@ def _reliability(bundle: Bundle, test: ExitTable) -> None:
             reliability_figure(before["test"][i], after["test"][i], i)
             for i in range(len(raw["temperatures"]))
         ]
-        held = [exit_name(i) for i, is_held in enumerate(raw["shipped"]) if is_held]
-        values = ", ".join(f"{value:.2f}" for value in raw["temperatures"])
-        curve = [
-            [percent(side[key], 2) for side in (before, after)] for key in ("solved", "shared")
-        ]
+        words = _temperature_words(raw)
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise InputError(f"{path} is damaged: {error}") from error
     st.markdown(
@@ -194,9 +190,19 @@ def _reliability(bundle: Bundle, test: ExitTable) -> None:
     )
     for column, figure in zip(st.columns(len(figures)), figures, strict=True):
         column.plotly_chart(figure, alt="Reliability of an exit, before and after its temperature")
-    st.caption(
-        f"Test, n = {test.n:,}, 15 bins; ECE is the mean gap. Temperatures: {values}; in the "
-        f"weights: {', '.join(held) or 'none'}. Mean accuracy over 59 budgets, before and after: "
-        f"{' and '.join(curve[0])} with solved thresholds, {' and '.join(curve[1])} with one "
-        "shared threshold."
+    st.caption(f"Test, n = {test.n:,}, 15 bins; ECE is the mean gap. {words}")
+
+
+def _temperature_words(raw: dict[str, Any]) -> str:
+    """The temperatures, where they are used, and what they do to the curve."""
+    held = [exit_name(i) for i, is_held in enumerate(raw["shipped"]) if is_held]
+    values = ", ".join(f"{value:.2f}" for value in raw["temperatures"])
+    solved, shared = (
+        " and ".join(percent(raw[side][key], 2) for side in ("before", "after"))
+        for key in ("solved", "shared")
+    )
+    return (
+        f"Temperatures: {values}; in the weights: {', '.join(held) or 'none'}. Mean accuracy over "
+        f"59 budgets, before and after: {solved} with solved thresholds, {shared} with one shared "
+        "threshold."
     )

@@ -51,6 +51,7 @@ class Stage(nn.Module):
         previous = config.stages[index - 1] if index else None
         self.hands_on_relations = config.relation_reuse and index + 1 < config.num_exits
         self.num_heads = stage.num_heads
+        self.reads_token = stage.global_pool == "token"
         self.tokenizer = build_tokenizer(
             stage.tokenizer, config.in_chans, stage.embed_dim, config.norm_eps
         )
@@ -100,8 +101,9 @@ class Stage(nn.Module):
                 reused += [bias] if keep_relations else []
             x, relation = block(x, features, bias, keep)  # (B, N, C), (B, heads, N, N) | None
             relations.append(relation)
+        read = x[:, :1] if self.reads_token else x[:, 1:].mean(dim=1, keepdim=True)  # (B, 1, C)
         return StageOutput(
-            logits=self.head(self.norm(x[:, :1])[:, 0]),
+            logits=self.head(self.norm(read)[:, 0]),
             features=x,
             relations=torch.cat(relations, dim=1) if keep else None,
             reused=torch.cat(reused, dim=1) if reused else None,
