@@ -3,6 +3,7 @@
 # make setup   only prepare .venv         make clean   remove .venv and caches
 # make bench-imagenet   the paper's models: time, memory and images/s on this machine (20 minutes)
 # make readme  write cards, curves and the README anew from the stored tables
+# make screenshots PICTURE=FILE   take the README's pictures of the running app
 PORT ?= 8501
 BIN := .venv/bin
 
@@ -10,7 +11,7 @@ BIN := .venv/bin
 # processes run) on few cores; `make app OMP_NUM_THREADS=4` overrules it.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: app test bench bench-imagenet readme setup dev lint clean
+.PHONY: app test bench bench-imagenet readme screenshots setup dev lint clean
 .DEFAULT_GOAL := app
 
 setup:
@@ -43,6 +44,10 @@ bench-imagenet: dev
 
 readme: dev
 	@$(BIN)/python scripts/fill_readme.py
+
+screenshots: dev
+	@DVT_BROWSER=$$(scripts/ensure_browser.sh) && export DVT_BROWSER && \
+	$(BIN)/python scripts/screenshots.py $(PICTURE)
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache *.egg-info

@@ -30,6 +30,31 @@ def test_stage_without_reuse_matches_timm_vit():
     torch.testing.assert_close(model(images)[0], vit(images), atol=1e-5, rtol=1e-5)
 
 
+def test_a_stage_that_reads_the_mean_matches_timm_vit_with_average_pooling():
+    torch.manual_seed(0)
+    vit = VisionTransformer(
+        img_size=64, patch_size=16, embed_dim=24, depth=2, num_heads=3, num_classes=7,
+        global_pool="avg", fc_norm=True,
+    ).eval()  # fmt: skip
+    torch.nn.init.normal_(vit.fc_norm.weight)
+    raw = PRESETS["dvt_deit_small"].to_dict()
+    stage = raw["stages"][2] | {"grid_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3}
+    stage |= {"global_pool": "avg"}
+    config = DVTConfig.from_dict(raw | {"stages": [stage], "img_size": 64, "num_classes": 7})
+    model = build_model(config).eval()
+    names = {"patch_embed.": "tokenizer.", "fc_norm.": "norm."}
+    state = {}
+    for key, value in vit.state_dict().items():
+        for theirs, ours in names.items():
+            key = key.replace(theirs, ours)
+        state[key] = value
+    model.stages[0].load_state_dict(state)
+    images = torch.randn(3, 3, 64, 64)
+    torch.testing.assert_close(model(images)[0], vit(images), atol=1e-5, rtol=1e-5)
+    with pytest.raises(InputError, match="global_pool is 'max', known are token, avg"):
+        DVTConfig.from_dict(raw | {"stages": [stage | {"global_pool": "max"}]})
+
+
 def test_timm_create_model_gives_a_cascade():
     model = timm.create_model("dvt_cifar10", num_classes=4).eval()
     logits = model(torch.randn(2, 3, 32, 32))
