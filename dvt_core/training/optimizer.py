@@ -13,6 +13,7 @@ from timm.optim.muon import Muon
 from dvt_core.model import DynamicViT
 from dvt_core.training.recipe import Recipe
 
+_REUSE_RATE = 0.1  # of the others' rate: AdamW's usual one where Muon's is 8e-3
 _UNDECAYED = ("cls_token", "pos_embed")
 
 
@@ -25,23 +26,34 @@ def build_optimizer(model: DynamicViT, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def _muon_groups(model: DynamicViT, weight_decay: float) -> list[dict[str, object]]:
-    """Three groups: matrices for Muon; heads and what sees pixels, and vectors, for AdamW.
+    """Matrices for Muon; heads and what sees pixels, vectors, and what reuses, for AdamW.
 
-    Muon's steps are scaled to AdamW's size (timm's "match_rms_adamw"), so one rate serves all.
+    Muon's steps are scaled to AdamW's size (timm's "match_rms_adamw"), so one rate serves all but
+    the reuse modules. Their outputs join raw attention logits and a norm shared with the tokens:
+    at Muon's rate they soon outweigh both, and a stage learns less with reuse than without.
     """
-    hidden, outer, vectors = [], [], []
+    hidden, outer, reuse, vectors = [], [], [], []
     for name, parameter in model.named_parameters():
         sees_pixels = parameter.ndim == 4 and parameter.shape[1] == model.config.in_chans
         if not parameter.requires_grad:
             continue
-        if parameter.ndim < 2 or name.endswith(_UNDECAYED):
+        if "_reuse." in name:
+            reuse.append(parameter)
+        elif parameter.ndim < 2 or name.endswith(_UNDECAYED):
             vectors.append(parameter)
         elif ".head." in name or sees_pixels:
             outer.append(parameter)
         else:
             hidden.append(parameter)
-    return [
+    groups: list[dict[str, object]] = [
         {"params": hidden, "weight_decay": weight_decay},
         {"params": outer, "weight_decay": weight_decay, "use_fallback": True},
         {"params": vectors, "weight_decay": 0.0, "use_fallback": True},
+        {
+            "params": reuse,
+            "weight_decay": weight_decay,
+            "use_fallback": True,
+            "fallback_lr_scale": _REUSE_RATE,
+        },
     ]
+    return [group for group in groups if group["params"]]
