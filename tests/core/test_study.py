@@ -17,6 +17,8 @@ from dvt_core.study import Baseline, attach_ablation, attach_baselines, load_stu
 from dvt_core.thresholds import exit_indices, replay
 from dvt_core.training import loop
 from dvt_core.training.card import write_card
+from dvt_core.training.optimizer import build_optimizer
+from dvt_core.training.recipe import load_recipe
 from tests.conftest import make_lively
 from tests.core.synthetic_tables import cascade_table
 from tests.core.test_training import recipe  # noqa: F401  (a fixture)
@@ -227,3 +229,19 @@ def test_a_checkpoint_from_before_an_option_existed_still_resumes(muon_recipe, t
     torch.save(raw, path)
     with pytest.raises(InputError, match="another recipe"):
         loop.train(muon_recipe, out_dir=tmp_path / "run", resume=True)
+
+
+def test_muon_gets_the_matrices_inside_and_adamw_the_rest(tiny_config, muon_recipe):
+    model = build_model(tiny_config)
+    optimizer = build_optimizer(model, load_recipe(muon_recipe))
+    names = {id(p): name for name, p in model.named_parameters()}
+    hidden, outer, vectors, reuse = (
+        {names[id(p)] for p in group["params"]} for group in optimizer.param_groups
+    )
+    assert hidden | outer | vectors | reuse == set(names.values())
+    assert "stages.0.blocks.0.attn.qkv.weight" in hidden
+    assert {"stages.0.head.weight", "stages.1.tokenizer.proj.weight"} <= outer
+    assert {"stages.0.cls_token", "stages.0.blocks.0.norm1.weight"} <= vectors
+    assert reuse == {name for name in names.values() if "_reuse." in name}
+    without = build_model(tiny_config, feature_reuse=False, relation_reuse=False)
+    assert len(build_optimizer(without, load_recipe(muon_recipe)).param_groups) == 3
