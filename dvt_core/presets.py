@@ -21,10 +21,12 @@ def _levels(*rows: tuple[int, int, int, int]) -> ConvTokenizerConfig:
     return ConvTokenizerConfig(tuple(ConvLevelConfig(*row) for row in rows))
 
 
-def _conv_stage(grid: int, dim: int, *levels: tuple[int, int, int, int]) -> StageConfig:
-    """Two blocks behind a convolutional stem, with heads of 32 channels."""
+def _conv_stage(
+    grid: int, dim: int, depth: int, *levels: tuple[int, int, int, int], pool: str = "token"
+) -> StageConfig:
+    """Blocks with heads of 32 channels behind a convolutional stem."""
     return StageConfig(
-        _levels(*levels), grid, dim, depth=2, num_heads=dim // 32, mlp_ratio=2.0, global_pool="avg"
+        _levels(*levels), grid, dim, depth, dim // 32, mlp_ratio=2.0, global_pool=pool
     )
 
 
@@ -71,9 +73,9 @@ def _deit_small(name: str, grids: tuple[int, ...]) -> DVTConfig:
 # Ours, for small pictures: a convolutional stem does what a short schedule cannot teach attention.
 _CIFAR10 = DVTConfig(
     stages=(
-        _conv_stage(4, 128, (16, 32, 0, 2), (8, 48, 1, 2), (4, 128, 0, 2)),
-        _conv_stage(6, 128, (16, 32, 0, 2), (12, 64, 0, 1), (6, 128, 1, 2)),
-        _conv_stage(8, 128, (16, 64, 1, 2), (8, 128, 2, 2)),
+        _conv_stage(4, 96, 3, (16, 24, 0, 2), (8, 48, 1, 2), (4, 96, 1, 2)),
+        _conv_stage(6, 96, 3, (24, 24, 0, 1), (12, 48, 1, 2), (6, 96, 1, 2)),
+        _conv_stage(8, 96, 3, (32, 24, 0, 1), (16, 64, 1, 2), (8, 128, 1, 2)),
     ),
     num_classes=10,
     img_size=32,
@@ -83,9 +85,9 @@ _CIFAR10 = DVTConfig(
 )
 _TINY_IMAGENET = DVTConfig(
     stages=(
-        _conv_stage(4, 128, (16, 32, 0, 2), (8, 64, 1, 2), (4, 128, 0, 2)),
-        _conv_stage(6, 128, (32, 32, 0, 2), (12, 64, 0, 2), (6, 128, 1, 2)),
-        _conv_stage(8, 128, (32, 32, 0, 2), (16, 64, 1, 2), (8, 128, 1, 2)),
+        _conv_stage(4, 128, 2, (16, 32, 0, 2), (8, 64, 1, 2), (4, 128, 0, 2), pool="avg"),
+        _conv_stage(6, 128, 2, (32, 32, 0, 2), (12, 64, 0, 2), (6, 128, 1, 2), pool="avg"),
+        _conv_stage(8, 128, 2, (32, 32, 0, 2), (16, 64, 1, 2), (8, 128, 1, 2), pool="avg"),
     ),
     num_classes=200,
     img_size=64,

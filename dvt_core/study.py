@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ BASELINES, ABLATION = "baselines", "ablation"
 VARIANTS = ("neither", "features", "relations", "both")  # by (feature_reuse, relation_reuse)
 SPLITS = ("calibration", "test")
 _LOG_FILES = ("recipe.toml", "training.csv", "curves.png")
+_EXPECTED = {"name", "title", "only_stage", "model_options"}
 _RESAMPLES, _SEED = 1000, 2105
 
 
@@ -165,29 +167,48 @@ def _tables(folder: Path, own: dict[str, ExitTable]) -> tuple[ExitTable, ExitTab
 
 
 def attach_baselines(run: str | Path, model: Bundle) -> Path:
-    """Makes the static baselines of a model from a run of the same cascade without reuse.
+    """Makes static baselines of a model from a run of one of its stages alone, or of all at once.
 
-    Its stages share nothing, so each was trained as if alone (`dvt_core.model.alone`).
+    All at once is a run of the same cascade without reuse: its stages share nothing, so each was
+    trained as if alone (`dvt_core.model.alone`).
 
     Raises:
         InputError: the run is another architecture, or reuses something.
     """
-    other = _same_cascade(run, model)
-    if variant_of(other) != VARIANTS[0]:
-        raise InputError(
-            f"{other.path} reuses {variant_of(other)!r}; static baselines come from a run with "
-            "feature_reuse = false and relation_reuse = false"
-        )
-    folder = model.path / BASELINES
-    for i, (grid, macs) in enumerate(
-        zip(other.config.grid_sizes, stage_macs(other.config), strict=True)
-    ):
-        name = f"{grid}x{grid}"
+    other = load_bundle(run)
+    plain = replace(model.config, feature_reuse=False, relation_reuse=False)
+    places = [i for i in range(plain.num_exits) if other.config == plain.alone(i)]
+    if not places:
+        if variant_of(_same_cascade(run, model)) != VARIANTS[0]:
+            raise InputError(
+                f"{other.path} reuses {variant_of(other)!r}; static baselines come from a run "
+                "with feature_reuse = false and relation_reuse = false"
+            )
+        places = list(range(plain.num_exits))
+    for exit_index, place in enumerate(places):
+        name = f"{plain.grid_sizes[place]}x{plain.grid_sizes[place]}"
+        folder = model.path / BASELINES / name
         for split in SPLITS:
-            table = other.table(split).exit_alone(i, macs, f"{model.name}_{name}")
-            table.save(folder / name / f"{split}.parquet")
-    _copy_log(other, folder)
-    return folder
+            table = other.table(split).exit_alone(
+                exit_index, stage_macs(plain)[place], f"{model.name}_{name}"
+            )
+            table.save(folder / f"{split}.parquet")
+        _copy_log(other, folder)
+    return model.path / BASELINES
+
+
+def recipe_differences(model: Bundle, folder: Path) -> dict[str, tuple[Any, Any]]:
+    """Options in which a run beside a model was trained otherwise: name -> (model's, run's).
+
+    Names, titles and what makes it a baseline or a variant are left out; empty where a recipe is
+    missing.
+    """
+    paths = model.path / _LOG_FILES[0], folder / _LOG_FILES[0]
+    if not all(path.is_file() for path in paths):
+        return {}
+    mine, theirs = (tomllib.loads(path.read_text("utf-8")) for path in paths)
+    keys = sorted((mine.keys() | theirs.keys()) - _EXPECTED)
+    return {k: (mine.get(k), theirs.get(k)) for k in keys if mine.get(k) != theirs.get(k)}
 
 
 def attach_ablation(run: str | Path, model: Bundle) -> Path:

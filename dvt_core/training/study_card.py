@@ -14,7 +14,15 @@ from dvt_core.bundle import Bundle
 from dvt_core.criteria import CRITERIA, criteria_curve
 from dvt_core.exit_table import ExitTable
 from dvt_core.reliability import RELIABILITY
-from dvt_core.study import Saving, Spread, Study, load_study, saving
+from dvt_core.study import (
+    BASELINES,
+    Saving,
+    Spread,
+    Study,
+    load_study,
+    recipe_differences,
+    saving,
+)
 
 TRADEOFF = "tradeoff.png"
 VARIANT_WORDS = {
@@ -99,8 +107,20 @@ run each, so the spread over seeds is not in it).
 
 {baseline_table(bundle, study)}
 
-![Accuracy against MMACs of the cascade and the static models]({TRADEOFF})
+{_differences(bundle, study)}![Accuracy against MMACs: cascade and static models]({TRADEOFF})
 """
+
+
+def _differences(bundle: Bundle, study: Study) -> str:
+    """What a baseline was trained with otherwise; the same for all, or said for each."""
+    said = []
+    for each in study.baselines:
+        found = recipe_differences(bundle, bundle.path / BASELINES / each.name)
+        said += [
+            f"{each.name}: `{key}` is {theirs!r}, the cascade's is {mine!r}"
+            for key, (mine, theirs) in found.items()
+        ]
+    return f"Trained otherwise than the cascade: {'; '.join(said)}.\n\n" if said else ""
 
 
 def _ablation(study: Study) -> str:

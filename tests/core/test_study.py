@@ -13,7 +13,14 @@ from dvt_core.cli import main
 from dvt_core.errors import InputError
 from dvt_core.model import alone, build_model
 from dvt_core.solver import pareto_front
-from dvt_core.study import Baseline, attach_ablation, attach_baselines, load_study, saving
+from dvt_core.study import (
+    Baseline,
+    attach_ablation,
+    attach_baselines,
+    load_study,
+    recipe_differences,
+    saving,
+)
 from dvt_core.thresholds import exit_indices, replay
 from dvt_core.training import loop
 from dvt_core.training.card import write_card
@@ -106,6 +113,18 @@ def test_attach_makes_baselines_and_ablation_that_the_card_shows(muon_recipe, tm
         attach_baselines(model.path, model)
     with pytest.raises(InputError, match="no variant of"):
         attach_ablation(load_bundle("cifar10").path, model)
+    alone3 = variant(muon_recipe, "alone3", "")
+    alone3.write_text(
+        alone3.read_text().replace("epochs = 3", "only_stage = 3\nepochs = 3\nseed = 4")
+    )
+    loop.train(alone3, out_dir=tmp_path / "alone3")
+    assert main(["attach", str(tmp_path / "alone3"), "--to", str(model.path), "--baselines"]) == 0
+    third = load_study(model).baselines[2]
+    own = load_bundle(tmp_path / "alone3")
+    assert third.name == "4x4" and third.macs == own.load_model().exit_macs[0]
+    np.testing.assert_array_equal(third.test.confidences, own.table("test").confidences)
+    assert recipe_differences(model, model.path / "baselines" / "4x4") == {"seed": (None, 4)}
+    assert "`seed` is 4, the cascade's is None" in (model.path / "README.md").read_text()
     recipe_copy = model.path / "ablation" / "both" / "recipe.toml"
     recipe_copy.write_text(recipe_copy.read_text().replace("epochs = 3", "epochs = 9"))
     with pytest.raises(InputError, match="mixes schedules"):
