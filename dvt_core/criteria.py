@@ -63,15 +63,14 @@ def compare_criteria(table: ExitTable, exit_counts: Sequence[int]) -> CriteriaPo
 def criteria_curve(
     calibration: ExitTable, test: ExitTable, *, num_points: int = 6
 ) -> tuple[CriteriaPoint, ...]:
-    """The criteria at evenly spaced budgets between the first exit's cost and the last one's.
+    """The criteria at budgets evenly spaced over the solved front, its ends left out.
 
     How many images leave where is what the confidence rule does on `test` under thresholds solved
     for the budget on `calibration`; every other criterion lets as many leave.
     """
     front = pareto_front(calibration)
-    first, last = calibration.info.exit_macs[0], calibration.info.exit_macs[-1]
     points = []
-    for budget in np.linspace(first, last, num_points + 2)[1:-1]:
+    for budget in np.linspace(front.points[0].macs, front.points[-1].macs, num_points + 2)[1:-1]:
         exits = exit_indices(test, front.at_budget(float(budget)).thresholds)
         points.append(compare_criteria(test, np.bincount(exits, minlength=test.num_exits).tolist()))
     return tuple(points)
