@@ -28,23 +28,24 @@ def answer(bundle: Bundle, picture: Picture, prediction: Prediction) -> None:
     spent = percent(prediction.macs / costs[-1], 0)
     saved = times_less(prediction.macs, costs[-1])
     words = [_word(name) for name in names]
+    given = names[prediction.label]
     facts = [
-        ("Answer", words[prediction.label], f"{percent(prediction.confidence)} sure"),
+        ("Answer", word(given), f"{percent(prediction.confidence)} sure"),
         ("Stopped at", exit_name(prediction.exit_index), f"of {len(costs)} exits"),
         ("Spent", unit.format(prediction.macs), f"{spent} of {unit.number(costs[-1])}: {saved}"),
     ]
     if _word(picture.label) in words:
         verdict = "right" if _word(picture.label) == words[prediction.label] else "wrong"
-        facts.append(("Labelled", _word(picture.label), f"the answer is {verdict}"))
+        facts.append(("Labelled", word(picture.label), f"the answer is {verdict}"))
     facts.append(("Time", f"{prediction.fired.milliseconds:.1f} ms", "on this computer"))
     with st.grid("auto", min_column_width=150):
         for label, value, remark in facts:
-            metric(label, value, remark)
+            metric(label, value, remark, given if label == "Answer" and "," in given else None)
 
 
-def metric(label: str, value: str, remark: str) -> None:
-    """A number with a remark below it, without good or bad colours."""
-    st.metric(label, value, remark, delta_color="off", delta_arrow="off")
+def metric(label: str, value: str, remark: str, more: str | None = None) -> None:
+    """A number with a remark below it, without good or bad colours; `more` is a tooltip."""
+    st.metric(label, value, remark, delta_color="off", delta_arrow="off", help=more)
 
 
 def about_classes(bundle: Bundle, picture: Picture) -> None:
@@ -52,7 +53,7 @@ def about_classes(bundle: Bundle, picture: Picture) -> None:
     names = bundle.class_names
     if picture.label and _word(picture.label) not in map(_word, names):
         st.info(
-            f"This picture is labelled “{_word(picture.label)}”, a word this model does not have. "
+            f"This picture is labelled “{word(picture.label)}”, a word this model does not have. "
             f"It must pick one of its {len(names):,}, and may look sure all the same."
         )
     if len(names) <= NAMED_CLASSES:

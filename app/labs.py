@@ -15,8 +15,10 @@ from app.figures.tradeoff import tradeoff_alt, tradeoff_figure
 from app.services import Curve
 from dvt_core.authors import AuthorsResults
 from dvt_core.bundle import Bundle
+from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
 from dvt_core.macs import exit_macs
+from dvt_core.study import Baseline
 from dvt_core.thresholds import OperatingPoint, replay
 
 
@@ -30,7 +32,7 @@ def measured_lab(bundle: Bundle, table: ExitTable, curve: Curve) -> None:
         curve: the trade-off on it.
     """
     here = replay(table, dial(bundle).thresholds)
-    baselines = services.get_study(bundle).baselines
+    baselines, _ = static_models(bundle)
     unit = MacUnit.of(table.info.exit_macs)
 
     chart, numbers = st.columns([2, 1], gap="medium")
@@ -49,6 +51,19 @@ def measured_lab(bundle: Bundle, table: ExitTable, curve: Curve) -> None:
         dark=st.context.theme.type == "dark",
     )
     chart.plotly_chart(figure, key="curve", alt=tradeoff_alt(here, curve.exits, unit, baselines))
+
+
+def static_models(bundle: Bundle) -> tuple[Sequence[Baseline], str]:
+    """The static models beside a model, and a sentence about them; damaged ones are not shown."""
+    try:
+        baselines = services.get_study(bundle).baselines
+    except InputError as error:
+        return (), f"The static models beside this one cannot be shown: {error}."
+    words = (
+        "Crosses: the plain model on each token grid, trained alone; what the cascade saves "
+        "against them is under Models & paper."
+    )
+    return baselines, words if baselines else ""
 
 
 @st.fragment

@@ -96,10 +96,11 @@ def _weights(bundle: Bundle) -> tuple[str, str]:
     return str(bundle.path), bundle.weights_sha256
 
 
-def _stamp(folder: Path) -> tuple[tuple[int, int] | None, ...]:
-    """Sizes and times of a model folder's files; changes when one is added, replaced or gone."""
+def _stamp(folder: Path) -> tuple[object, ...]:
+    """Sizes and times of a model folder's files; changes when one is added, replaced or moved."""
     compared = sorted(path for part in (BASELINES, ABLATION) for path in folder.glob(f"{part}/*/*"))
-    return tuple(map(_size_and_time, (*(folder / name for name in FILES), *compared)))
+    stamps = map(_size_and_time, (*(folder / name for name in FILES), *compared))
+    return *stamps, *map(str, compared)
 
 
 def _size_and_time(path: Path) -> tuple[int, int] | None:
@@ -133,7 +134,7 @@ def get_bundle(model: str) -> Bundle:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _load_bundle(folder: str, stamp: tuple[tuple[int, int] | None, ...]) -> Bundle:
+def _load_bundle(folder: str, stamp: tuple[object, ...]) -> Bundle:
     return load_bundle(folder)
 
 
@@ -228,7 +229,7 @@ def get_study(bundle: Bundle) -> Study:
     return load_study(bundle)
 
 
-@st.cache_resource(max_entries=16, show_spinner="Resampling", hash_funcs=_BY_FILES)
+@st.cache_resource(max_entries=16, show_spinner="Resampling the test images", hash_funcs=_BY_FILES)
 def get_savings(bundle: Bundle) -> tuple[Saving | None, ...]:
     """What the cascade spends at the accuracy of each static baseline; None: out of reach."""
     tables = get_table(bundle, "calibration"), get_table(bundle, "test")

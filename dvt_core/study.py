@@ -10,26 +10,24 @@ solved on calibration tables only; what is claimed is shown on test tables.
 
 from __future__ import annotations
 
-import shutil
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dvt_core.bundle import Bundle, load_bundle
+from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
-from dvt_core.macs import stage_macs
 from dvt_core.solver import pareto_front
 from dvt_core.thresholds import OperatingPoint, exit_indices, replay
 
 BASELINES, ABLATION = "baselines", "ablation"
 VARIANTS = ("neither", "features", "relations", "both")  # by (feature_reuse, relation_reuse)
 SPLITS = ("calibration", "test")
-_LOG_FILES = ("recipe.toml", "training.csv", "curves.png")
+LOG_FILES = ("recipe.toml", "training.csv", "curves.png")
 _EXPECTED = {"name", "title", "only_stage", "model_options"}
 _RESAMPLES, _SEED = 1000, 2105
 
@@ -149,7 +147,7 @@ def load_study(bundle: Bundle) -> Study:
 
 def _epochs(folder: Path) -> int:
     """Of the recipe beside the tables, 0 if there is none."""
-    path = folder / _LOG_FILES[0]
+    path = folder / LOG_FILES[0]
     return int(tomllib.loads(path.read_text("utf-8"))["epochs"]) if path.is_file() else 0
 
 
@@ -166,84 +164,18 @@ def _tables(folder: Path, own: dict[str, ExitTable]) -> tuple[ExitTable, ExitTab
     return tables[0], tables[1]
 
 
-def attach_baselines(run: str | Path, model: Bundle) -> Path:
-    """Makes static baselines of a model from a run of one of its stages alone, or of all at once.
-
-    All at once is a run of the same cascade without reuse: its stages share nothing, so each was
-    trained as if alone (`dvt_core.model.alone`).
-
-    Raises:
-        InputError: the run is another architecture, or reuses something.
-    """
-    other = load_bundle(run)
-    plain = replace(model.config, feature_reuse=False, relation_reuse=False)
-    places = [i for i in range(plain.num_exits) if other.config == plain.alone(i)]
-    if not places:
-        if variant_of(_same_cascade(run, model)) != VARIANTS[0]:
-            raise InputError(
-                f"{other.path} reuses {variant_of(other)!r}; static baselines come from a run "
-                "with feature_reuse = false and relation_reuse = false"
-            )
-        places = list(range(plain.num_exits))
-    for exit_index, place in enumerate(places):
-        name = f"{plain.grid_sizes[place]}x{plain.grid_sizes[place]}"
-        folder = model.path / BASELINES / name
-        for split in SPLITS:
-            table = other.table(split).exit_alone(
-                exit_index, stage_macs(plain)[place], f"{model.name}_{name}"
-            )
-            table.save(folder / f"{split}.parquet")
-        _copy_log(other, folder)
-    return model.path / BASELINES
-
-
 def recipe_differences(model: Bundle, folder: Path) -> dict[str, tuple[Any, Any]]:
     """Options in which a run beside a model was trained otherwise: name -> (model's, run's).
 
     Names, titles and what makes it a baseline or a variant are left out; empty where a recipe is
     missing.
     """
-    paths = model.path / _LOG_FILES[0], folder / _LOG_FILES[0]
+    paths = model.path / LOG_FILES[0], folder / LOG_FILES[0]
     if not all(path.is_file() for path in paths):
         return {}
     mine, theirs = (tomllib.loads(path.read_text("utf-8")) for path in paths)
     keys = sorted((mine.keys() | theirs.keys()) - _EXPECTED)
     return {k: (mine.get(k), theirs.get(k)) for k in keys if mine.get(k) != theirs.get(k)}
-
-
-def attach_ablation(run: str | Path, model: Bundle) -> Path:
-    """Puts a run of the same cascade, with any of the reuses, beside a model as a row.
-
-    Raises:
-        InputError: the run is another architecture.
-    """
-    other = _same_cascade(run, model)
-    folder = model.path / ABLATION / variant_of(other)
-    for split in SPLITS:
-        other.table(split).save(folder / f"{split}.parquet")
-    _copy_log(other, folder)
-    return folder
-
-
-def _same_cascade(run: str | Path, model: Bundle) -> Bundle:
-    other = load_bundle(run)
-    wanted = replace(
-        model.config,
-        feature_reuse=other.config.feature_reuse,
-        relation_reuse=other.config.relation_reuse,
-    )
-    if other.config != wanted:
-        raise InputError(
-            f"{other.path} is no variant of {model.name}: it must be the same cascade but for its "
-            "reuses"
-        )
-    return other
-
-
-def _copy_log(other: Bundle, folder: Path) -> None:
-    for name in _LOG_FILES:
-        if (other.path / name).is_file():
-            shutil.copyfile(other.path / name, folder / name)
 
 
 def saving(calibration: ExitTable, test: ExitTable, baseline: Baseline) -> Saving | None:

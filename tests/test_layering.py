@@ -50,6 +50,7 @@ ORDER = (
     "dvt_core.evaluate",
     "dvt_core.bundle",
     "dvt_core.study",
+    "dvt_core.attach",
     "dvt_core.converted_card",
     "dvt_core.official_checkpoint",
     "dvt_core.training",

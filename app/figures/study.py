@@ -62,6 +62,14 @@ def reliability_figure(before: dict[str, Any], after: dict[str, Any], exit_index
     return figure
 
 
+def reliability_alt(before: dict[str, Any], after: dict[str, Any], exit_index: int) -> str:
+    """The figure in words."""
+    return (
+        f"Reliability of {exit_name(exit_index)}: expected calibration error "
+        f"{percent(before['ece'])} before its temperature, {percent(after['ece'])} after."
+    )
+
+
 def criteria_figure(points: Sequence[CriteriaPoint], unit: MacUnit) -> go.Figure:
     """Accuracy of every exit criterion against the mean cost, at equal exit shares."""
     figure = go.Figure()

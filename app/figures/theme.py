@@ -41,6 +41,13 @@ def times_less(macs: float, full_macs: float) -> str:
     return f"{full_macs / macs:.1f}x less" if macs < full_macs else "nothing saved"
 
 
+def times_fewer(ratio: float) -> str:
+    """How many times fewer MACs something else costs: "1.93x fewer", or "1.25x more"."""
+    if f"{ratio:.2f}" == "1.00":
+        return "as many"
+    return f"{ratio:.2f}x fewer" if ratio > 1 else f"{1 / ratio:.2f}x more"
+
+
 @dataclass(frozen=True)
 class MacUnit:
     """The unit in which one model's costs are written.

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
 from app import services
 from app.components import metric
-from app.figures.study import criteria_figure, reliability_figure
-from app.figures.theme import MacUnit, exit_name, percent
+from app.figures.study import criteria_figure, reliability_alt, reliability_figure
+from app.figures.theme import MacUnit, exit_name, percent, times_fewer
 from app.figures.tradeoff import tradeoff_alt, tradeoff_figure
-from dvt_core.bundle import Bundle
+from dvt_core.bundle import Bundle, bundled_dir
 from dvt_core.criteria import CRITERIA
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
 from dvt_core.reliability import RELIABILITY
-from dvt_core.study import Baseline, Saving, Spread, Study
+from dvt_core.study import BASELINES, Baseline, Saving, Spread, Study, recipe_differences
 
 VARIANT_WORDS = {
     "neither": "no reuse",
@@ -33,38 +35,46 @@ def study_section(bundle: Bundle) -> None:
     if not services.has_tables(bundle):
         st.info("This folder holds no exit tables; the Trade-off page says how to make them.")
         return
-    test, study = services.get_table(bundle, "test"), services.get_study(bundle)
+    test = services.get_table(bundle, "test")
     unit = MacUnit.of(test.info.exit_macs)
-    st.subheader("Against static models", anchor=False)
-    if study.baselines:
-        _baselines(bundle, study, test, unit)
-    else:
-        st.info(
-            "No static baselines lie beside this model. Train the same recipe without reuse, then "
-            f"`dvt attach RUN --to {bundle.name} --baselines`."
-        )
-    st.subheader("Reuse on and off", anchor=False)
-    if study.ablation:
-        _ablation(study, unit)
-    else:
-        st.info(
-            "No ablation lies beside this model. Train it with other reuses, then "
-            f"`dvt attach RUN --to {bundle.name}`."
-        )
+    _part("Against static models", lambda: _baselines(bundle, test, unit))
+    _part("Reuse on and off", lambda: _ablation(bundle, unit))
     if bundle.config.num_exits > 1:
-        st.subheader("What an exit asks", anchor=False)
-        _criteria(bundle, test, unit)
-    st.subheader("Are the confidences honest?", anchor=False)
-    _reliability(bundle, test)
+        _part("What an exit asks", lambda: _criteria(bundle, test, unit))
+    _part("Are the confidences honest?", lambda: _reliability(bundle, test))
 
 
-def _baselines(bundle: Bundle, study: Study, test: ExitTable, unit: MacUnit) -> None:
+def _part(title: str, draw: Callable[[], None]) -> None:
+    """One part under its title; what is damaged in one is no matter of the others."""
+    st.subheader(title, anchor=False)
+    try:
+        draw()
+    except InputError as error:
+        st.error(f"This part cannot be shown: {error}.")
+
+
+def _attach(bundle: Bundle, options: str = "") -> str:
+    """What to type to put a run beside the model, as code."""
+    is_bundled = bundle.path.parent == bundled_dir()
+    model = bundle.name if is_bundled else shlex.quote(str(bundle.path)).replace("`", "")
+    return f"`dvt attach RUN --to {model}{options}`"
+
+
+def _baselines(bundle: Bundle, test: ExitTable, unit: MacUnit) -> None:
+    study = services.get_study(bundle)
+    if not study.baselines:
+        st.info(
+            "No static baselines lie beside this model. Train its recipe without reuse, or each "
+            f"stage with `only_stage`, then {_attach(bundle, ' --baselines')}."
+        )
+        return
     savings = services.get_savings(bundle)
+    calibration = services.get_table(bundle, "calibration")
     st.markdown(
-        "The plain backbone on each token grid, trained alone with the same recipe, epochs and "
-        "data. The cascade is held against each at the cheapest thresholds, solved on "
-        "calibration, that are as accurate there as the static model. Shown on "
-        f"{test.n:,} test images."
+        "The plain backbone on each token grid, trained alone with the cascade's recipe, epochs "
+        "and data. The cascade is held against each at the cheapest thresholds, solved on "
+        f"{calibration.n:,} calibration images, that are as accurate there as the static model. "
+        f"Shown on {test.n:,} test images."
     )
     _headline(study.baselines[-1], savings[-1], unit)
     curve = services.get_curve(bundle)
@@ -85,17 +95,41 @@ def _baselines(bundle: Bundle, study: Study, test: ExitTable, unit: MacUnit) -> 
     st.caption(
         "In brackets: 95 % of 1,000 bootstrap resamples of the test images; one training run "
         "each, so the spread over seeds is not in it. “Read off the test curve” picks the solved "
-        "point on test, as one reads a published figure."
+        "point on test, as one reads a published figure. Below 1x the cascade costs more."
+        + _differences(bundle, study)
     )
+
+
+def _differences(bundle: Bundle, study: Study) -> str:
+    """In which options of its recipe a static model was trained otherwise, as a sentence."""
+    said: dict[str, list[str]] = {}
+    for each in study.baselines:
+        for key, (mine, theirs) in recipe_differences(
+            bundle, bundle.path / BASELINES / each.name
+        ).items():
+            words = f"`{key}` {_option(theirs)}, the cascade's {_option(mine)}"
+            said.setdefault(words, []).append(each.name)
+    if not said:
+        return ""
+    parts = (f"{', '.join(names)}: {words}" for words, names in said.items())
+    return f" Trained otherwise than the cascade: {'; '.join(parts)}."
+
+
+def _option(value: object) -> str:
+    return "the default" if value is None else f"`{str(value).replace('`', '')}`"
 
 
 def _headline(baseline: Baseline, saving: Saving | None, unit: MacUnit) -> None:
     if saving is None:
-        st.info(f"The cascade does not reach the accuracy of the static {baseline.name} model.")
+        st.info(
+            f"The cascade does not reach the accuracy of the static {baseline.name} model, "
+            f"{percent(baseline.accuracy)} at {unit.format(baseline.macs)}."
+        )
         return
+    st.markdown(f"At the accuracy of the static {baseline.name} model:")
     with st.grid("auto", min_column_width=180):
-        times = f"{saving.times_fewer:.2f}x fewer"
-        metric("MACs", times, f"at the accuracy of static {baseline.name}")
+        spread = f"95 %: {_interval(saving.times_fewer_spread)} times fewer"
+        metric("MACs", times_fewer(saving.times_fewer), spread)
         metric("Cascade", percent(saving.point.accuracy), unit.format(saving.point.macs))
         metric(f"Static {baseline.name}", percent(baseline.accuracy), unit.format(baseline.macs))
 
@@ -110,8 +144,9 @@ def _row(baseline: Baseline, saving: Saving | None, unit: MacUnit) -> dict[str, 
         return row | dict.fromkeys(_THERE, "not reached")
     gain = saving.gain_spread
     values = (
-        f"{percent(saving.point.accuracy)} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f} "
-        "points)",
+        f"{percent(saving.point.accuracy)}, "
+        f"{100 * (saving.point.accuracy - baseline.accuracy):+.1f} points "
+        f"({100 * gain.low:+.1f} to {100 * gain.high:+.1f})",
         unit.format(saving.point.macs),
         f"{saving.times_fewer:.2f}x ({_interval(saving.times_fewer_spread)})",
         f"{saving.read_off_times:.2f}x ({_interval(saving.read_off_spread)})"
@@ -128,7 +163,26 @@ def _interval(spread: Spread) -> str:
     return f"{spread.low:.2f} to {spread.high:.2f}"
 
 
-def _ablation(study: Study, unit: MacUnit) -> None:
+def _ablation(bundle: Bundle, unit: MacUnit) -> None:
+    study = services.get_study(bundle)
+    if not study.ablation:
+        st.info(
+            "No ablation lies beside this model. Train it with other reuses, then "
+            f"{_attach(bundle)}."
+        )
+        return
+    rows, test = _ablation_rows(study, unit), next(iter(study.ablation.values()))[1]
+    error = 100 * math.sqrt(max(p * (1 - p) for p in test.exit_accuracy) / test.n)
+    epochs = f"{study.ablation_epochs} epochs each, " if study.ablation_epochs else ""
+    st.table(rows, border="horizontal", hide_index=True, alt="Accuracy with and without reuse")
+    st.caption(
+        f"The paper's Table 6 on this data: one recipe, {epochs}one run each; test, "
+        f"n = {test.n:,}. In brackets: points above no reuse. One standard error of an accuracy "
+        f"is {error:.1f} points."
+    )
+
+
+def _ablation_rows(study: Study, unit: MacUnit) -> list[dict[str, str]]:
     base = study.ablation.get("neither")
     rows = []
     for variant, (_, test) in study.ablation.items():
@@ -140,14 +194,7 @@ def _ablation(study: Study, unit: MacUnit) -> None:
             row[f"{exit_name(i)} alone"] = f"{percent(accuracy)}{gain}"
             row[f"{unit.name} up to {i + 1}"] = unit.number(test.info.exit_macs[i])
         rows.append(row)
-    test = next(iter(study.ablation.values()))[1]
-    error = 100 * math.sqrt(max(p * (1 - p) for p in test.exit_accuracy) / test.n)
-    st.table(rows, border="horizontal", hide_index=True, alt="Accuracy with and without reuse")
-    st.caption(
-        f"The paper's Table 6 on this data: one recipe, {study.ablation_epochs} epochs each, one "
-        f"run each; test, n = {test.n:,}. In brackets: points above no reuse. One standard error "
-        f"of an accuracy is {error:.1f} points."
-    )
+    return rows
 
 
 def _criteria(bundle: Bundle, test: ExitTable, unit: MacUnit) -> None:
@@ -181,6 +228,9 @@ def _reliability(bundle: Bundle, test: ExitTable) -> None:
             reliability_figure(before["test"][i], after["test"][i], i)
             for i in range(len(raw["temperatures"]))
         ]
+        alts = [
+            reliability_alt(before["test"][i], after["test"][i], i) for i in range(len(figures))
+        ]
         words = _temperature_words(raw)
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise InputError(f"{path} is damaged: {error}") from error
@@ -188,8 +238,9 @@ def _reliability(bundle: Bundle, test: ExitTable) -> None:
         "An honest exit is right as often as it says. A temperature divides an exit's logits; it "
         "is fitted on calibration and kept where that makes the exit more honest there."
     )
-    for column, figure in zip(st.columns(len(figures)), figures, strict=True):
-        column.plotly_chart(figure, alt="Reliability of an exit, before and after its temperature")
+    with st.grid("auto", min_column_width=260):
+        for i, (figure, alt) in enumerate(zip(figures, alts, strict=True)):
+            st.plotly_chart(figure, key=f"reliability_{i}", alt=alt)
     st.caption(f"Test, n = {test.n:,}, 15 bins; ECE is the mean gap. {words}")
 
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import services
 from app.figures.tradeoff import sweep_csv
-from app.labs import authors_lab, how_to_measure, measured_lab
+from app.labs import authors_lab, how_to_measure, measured_lab, static_models
 from app.model_choice import current_bundle
 from dvt_core.errors import InputError
 
@@ -30,13 +30,7 @@ st.caption(
     f"Solved on calibration ({calibration.n:,} images), shown on test ({table.n:,} images) of "
     f"{bundle.info.get('data', table.info.data)}. Every image was run once through all exits on "
     f"{table.info.device}; this page only replays the stored table, it never calls the model. "
-    "One MAC is one multiply and add."
-    + (
-        " Crosses: the plain model on each token grid, trained alone with the same recipe; what "
-        "the cascade saves against them is under Models & paper."
-        if services.get_study(bundle).baselines
-        else ""
-    )
+    f"One MAC is one multiply and add. {static_models(bundle)[1]}"
 )
 st.download_button(
     "Download the curve (CSV)",

@@ -6,6 +6,7 @@ from argparse import Namespace
 from dataclasses import asdict
 from typing import Any
 
+from dvt_core.attach import attach_ablation, attach_baselines
 from dvt_core.bundle import load_bundle
 from dvt_core.commands.wording import align, format_macs, format_percent
 from dvt_core.criteria import CRITERIA, criteria_curve
@@ -13,8 +14,6 @@ from dvt_core.errors import InputError
 from dvt_core.study import (
     Baseline,
     Saving,
-    attach_ablation,
-    attach_baselines,
     load_study,
     saving,
 )

@@ -8,19 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from dvt_core.attach import attach_ablation, attach_baselines
 from dvt_core.bundle import load_bundle
 from dvt_core.cli import main
 from dvt_core.errors import InputError
 from dvt_core.model import alone, build_model
 from dvt_core.solver import pareto_front
-from dvt_core.study import (
-    Baseline,
-    attach_ablation,
-    attach_baselines,
-    load_study,
-    recipe_differences,
-    saving,
-)
+from dvt_core.study import Baseline, load_study, recipe_differences, saving
 from dvt_core.thresholds import exit_indices, replay
 from dvt_core.training import loop
 from dvt_core.training.card import write_card

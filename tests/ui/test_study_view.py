@@ -1,6 +1,7 @@
 """What it saves: static baselines, ablation, criteria and reliability, from stored files."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 
 from app import services
 from app.figures.exits import top_classes
-from app.figures.study import criteria_figure, reliability_figure
-from app.figures.theme import MacUnit, exit_colour
+from app.figures.study import criteria_figure, reliability_alt, reliability_figure
+from app.figures.theme import MacUnit, exit_colour, times_fewer
 from app.figures.tradeoff import STATIC, tradeoff_alt, tradeoff_figure
 from dvt_core.criteria import CRITERIA, criteria_curve
 from dvt_core.exit_table import ExitTable
@@ -48,13 +49,13 @@ def studied(models_dir: Path) -> Path:
 
 def test_section_shows_every_part_with_the_librarys_numbers(studied):
     at = open_app(MODELS, section=SECTION)
-    assert not at.error and not at.info
+    assert not at.error and not at.info and "Trained otherwise" not in captions(at)
     calibration, test = _tables(studied)
     last = Baseline(
         "8x8", *(t.exit_alone(2, t.info.exit_macs[2], "8x8") for t in (calibration, test))
     )
     found = saving(calibration, test, last)
-    assert metrics(at)["MACs"] == f"{found.times_fewer:.2f}x fewer"
+    assert metrics(at)["MACs"] == times_fewer(found.times_fewer)
     static = rows(at, 0)
     assert [row["static model"] for row in static] == ["2x2", "4x4", "8x8"]
     assert static[2]["fewer MACs"].startswith(f"{found.times_fewer:.2f}x (")
@@ -86,6 +87,95 @@ def test_a_damaged_reliability_file_is_one_sentence(studied):
     assert "damaged" in at.error[0].value and len(at.error) == 1
 
 
+def test_static_models_that_were_trained_otherwise_say_so(studied):
+    recipe = 'name = "x"\nepochs = 2\nlr = 0.1\n'
+    (studied / "recipe.toml").write_text(recipe)
+    for name in ("2x2", "4x4", "8x8"):
+        more = "" if name == "2x2" else 'mixed_precision = "bf16"\n'
+        (studied / "baselines" / name / "recipe.toml").write_text(f"{recipe}only_stage = 1\n{more}")
+    assert (
+        "Trained otherwise than the cascade: 4x4, 8x8: `mixed_precision` `bf16`, the cascade's the "
+        "default."
+    ) in captions(open_app(MODELS, section=SECTION))
+
+
+def _damage_a_baseline(folder: Path) -> None:
+    (folder / "baselines" / "4x4" / "test.parquet").write_bytes(b"broken")
+
+
+def test_a_damaged_baseline_leaves_the_other_parts(studied):
+    _damage_a_baseline(studied)
+    at = open_app(MODELS, section=SECTION)
+    assert len(at.error) == 2  # baselines and ablation are read together
+    assert all("test.parquet" in each.value for each in at.error)
+    assert rows(at, 0)[0]["random"] and len(at.get("plotly_chart")) == 1 + 3
+
+
+def test_a_damaged_baseline_leaves_the_trade_off_page(studied):
+    _damage_a_baseline(studied)
+    at = open_app(TRADEOFF)
+    assert not at.error and STATIC not in chart(at) and "you are here" in chart(at)
+    assert "cannot be shown" in captions(at) and "test.parquet" in captions(at)
+
+
+def _give(folder: Path, name: str, macs: int, right: float) -> None:
+    """Replaces the baselines by one that costs `macs` and is right on this share of images."""
+    shutil.rmtree(folder / "baselines")
+    for split, table in zip(services.TABLES, _tables(folder), strict=True):
+        probs = np.full((table.n, 1, 10), 0.05, dtype=np.float32)
+        said = np.where(np.arange(table.n) < right * table.n, table.labels, (table.labels + 1) % 10)
+        probs[np.arange(table.n), 0, said] = 0.55
+        info = table.exit_alone(0, macs, name).info
+        ExitTable.from_probs(probs, table.labels, table.indices, info).save(
+            folder / "baselines" / name / f"{split}.parquet"
+        )
+
+
+def test_a_cascade_that_costs_more_says_so(studied):
+    first = _tables(studied)[1].info.exit_macs[0]
+    _give(studied, "2x2", first // 2, right=0.0)
+    at = open_app(MODELS, section=SECTION)
+    assert metrics(at)["MACs"] == times_fewer(first // 2 / first) == "2.00x more"
+    assert "times fewer" in at.metric[0].delta and "Below 1x" in captions(at)
+    assert not at.error
+
+
+def test_a_static_model_out_of_reach_is_said(studied):
+    _give(studied, "9x9", 5_000_000, right=1.0)
+    at = open_app(MODELS, section=SECTION)
+    assert "does not reach the accuracy of the static 9x9 model, 100.0 %" in at.info[0].value
+    assert rows(at, 0)[0]["fewer MACs"] == "not reached" and not at.error
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"), [(1.934, "1.93x fewer"), (0.8, "1.25x more"), (1.002, "as many")]
+)
+def test_ratios_in_words(ratio, words):
+    assert times_fewer(ratio) == words
+
+
+def test_opened_folder_is_named_by_its_path(own_folder, tiny_folder):
+    for table in tiny_folder.glob("*.parquet"):
+        shutil.copy(table, own_folder)
+    at = open_app(MODELS, section="a model folder")
+    at.text_input(key="folder_path").set_value(str(own_folder))
+    next(button for button in at.button if button.label == "Open the folder").click().run()
+    at.button_group(key="section").set_value(SECTION).run()
+    assert f"--to {own_folder} --baselines`" in at.info[0].value and not at.error
+
+
+@pytest.mark.parametrize("num_exits", [1, 2])
+def test_section_follows_the_number_of_exits(models_dir, num_exits):
+    folder = write_bundle(models_dir / "small", num_exits).path
+    for split, table in zip(services.TABLES, _tables(folder), strict=True):
+        table.exit_alone(0, table.info.exit_macs[0], "2x2").save(
+            folder / "baselines" / "2x2" / f"{split}.parquet"
+        )
+    at = open_app(MODELS, section=SECTION, model="small")
+    assert not at.error and metrics(at)["MACs"]
+    assert (len(at.get("plotly_chart")) == 1) == (num_exits == 1)
+
+
 def test_static_models_stand_on_the_trade_off_page(studied):
     crosses = chart(open_app(TRADEOFF))[STATIC]
     test = _tables(studied)[1]
@@ -101,6 +191,12 @@ def test_attached_files_are_noticed_while_the_app_runs(models_dir, request):
     assert not services.get_study(services.get_bundle("tiny")).baselines
     request.getfixturevalue("studied")
     assert len(services.get_study(services.get_bundle("tiny")).baselines) == 3
+    ablation = models_dir / "tiny" / "ablation"
+    (ablation / "both").rename(ablation / "relations")  # no file in it is touched
+    assert list(services.get_study(services.get_bundle("tiny")).ablation) == [
+        "neither",
+        "relations",
+    ]
 
 
 def test_tradeoff_alt_names_the_static_models(studied):
@@ -119,6 +215,7 @@ def test_reliability_figure_leaves_empty_bins_out():
     assert len(before.x) == 2 and before.marker.color == exit_colour(1)
     assert (before.marker.symbol, after.marker.symbol) == ("circle-open", "circle")
     assert drawn.layout.title.text == "exit 2"
+    assert "exit 2: expected calibration error" in reliability_alt(side, side, 1)
 
 
 def test_criteria_figure_has_a_line_for_each_criterion(studied):
@@ -137,11 +234,13 @@ def test_top_classes_are_short_with_the_full_name_at_hand():
 
 
 def test_a_model_of_two_hundred_words_works_on_every_page(models_dir):
-    words = tuple(f"thing {i}, Res {i}" for i in range(200))
+    words = tuple(f"Thing {i}, Res {i}" for i in range(200))
     write_bundle(models_dir / "many", words=words)
     at = open_app(LOOK, model="many")
     assert "The model knows 200 words" in captions(at) and not at.error
-    assert metrics(at)["Answer"].startswith("thing ") and "Res" not in metrics(at)["Answer"]
-    assert "thing 199" in captions(at)
+    assert metrics(at)["Answer"].startswith("Thing ") and "Res" not in metrics(at)["Answer"]
+    assert at.metric[0].help.startswith(metrics(at)["Answer"] + ", Res ")
+    assert at.expander[0].label == "All 200 words" and "Thing 199" in captions(at)
+    assert "a word this model does not have" in at.info[0].value  # no sample is a thing
     for page in (TRADEOFF, MODELS):
         assert not open_app(page, model="many").error
