@@ -146,9 +146,17 @@ def load_study(bundle: Bundle) -> Study:
 
 
 def _epochs(folder: Path) -> int:
-    """Of the recipe beside the tables, 0 if there is none."""
-    path = folder / LOG_FILES[0]
-    return int(tomllib.loads(path.read_text("utf-8"))["epochs"]) if path.is_file() else 0
+    """Of the recipe beside the tables, 0 if there is none or it does not say."""
+    epochs = _recipe(folder / LOG_FILES[0]).get("epochs", 0)
+    return epochs if isinstance(epochs, int) else 0
+
+
+def _recipe(path: Path) -> dict[str, Any]:
+    """What a stored recipe says, as it stands; empty where there is none."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"the recipe {path} is damaged: {error}") from error
 
 
 def _tables(folder: Path, own: dict[str, ExitTable]) -> tuple[ExitTable, ExitTable]:
@@ -170,10 +178,9 @@ def recipe_differences(model: Bundle, folder: Path) -> dict[str, tuple[Any, Any]
     Names, titles and what makes it a baseline or a variant are left out; empty where a recipe is
     missing.
     """
-    paths = model.path / LOG_FILES[0], folder / LOG_FILES[0]
-    if not all(path.is_file() for path in paths):
+    mine, theirs = (_recipe(path / LOG_FILES[0]) for path in (model.path, folder))
+    if not mine or not theirs:
         return {}
-    mine, theirs = (tomllib.loads(path.read_text("utf-8")) for path in paths)
     keys = sorted((mine.keys() | theirs.keys()) - _EXPECTED)
     return {k: (mine.get(k), theirs.get(k)) for k in keys if mine.get(k) != theirs.get(k)}
 

@@ -38,19 +38,7 @@ def reliability_figure(before: dict[str, Any], after: dict[str, Any], exit_index
         ("before", before, "circle-open"),
         ("after", after, "circle"),
     ):
-        bins = [b for b, count in enumerate(side["counts"]) if count]
-        figure.add_trace(
-            go.Scatter(
-                x=[100 * side["confidences"][b] for b in bins],
-                y=[100 * side["accuracies"][b] for b in bins],
-                customdata=[side["counts"][b] for b in bins],
-                mode="lines+markers",
-                name=f"{name}: ECE {percent(side['ece'])}",
-                line={"color": colour, "width": 1},
-                marker={"symbol": symbol, "size": 9, "color": colour},
-                hovertemplate="says %{x:.0f} %, is right %{y:.0f} %<br>%{customdata:,} images",
-            )
-        )
+        figure.add_trace(_bins(side, name, symbol, colour))
     figure.update_layout(
         title={"text": exit_name(exit_index), "font": {"size": 15}},
         height=330,
@@ -60,6 +48,22 @@ def reliability_figure(before: dict[str, Any], after: dict[str, Any], exit_index
         yaxis={"title": "right in %", "range": [0, 102]},
     )
     return figure
+
+
+def _bins(side: dict[str, Any], name: str, symbol: str, colour: str) -> go.Scatter:
+    """The bins that hold images; the larger a mark, the more."""
+    bins, most = [b for b, count in enumerate(side["counts"]) if count], max(side["counts"])
+    sizes = [4 + 8 * (side["counts"][b] / most) ** 0.5 for b in bins]
+    return go.Scatter(
+        x=[100 * side["confidences"][b] for b in bins],
+        y=[100 * side["accuracies"][b] for b in bins],
+        customdata=[side["counts"][b] for b in bins],
+        mode="lines+markers",
+        name=f"{name}: ECE {percent(side['ece'])}",
+        line={"color": colour, "width": 1},
+        marker={"symbol": symbol, "size": sizes, "color": colour},
+        hovertemplate="says %{x:.0f} %, is right %{y:.0f} %<br>%{customdata:,} images",
+    )
 
 
 def reliability_alt(before: dict[str, Any], after: dict[str, Any], exit_index: int) -> str:

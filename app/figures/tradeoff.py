@@ -57,10 +57,10 @@ def tradeoff_figure(
     if authors:
         line = _line(authors, unit, AUTHORS_LINE, "dash", width=1.5)
         figure.add_trace(line.update(mode="lines+markers", marker={"size": 5}, showlegend=True))
-    if baselines:
-        figure.add_trace(_crosses(baselines, unit))
     for index, (macs, accuracy) in enumerate(exits):
         figure.add_trace(_exit_dot(index, macs / unit.scale, 100 * accuracy, len(exits)))
+    if baselines:  # over the dots: the first often stands where exit 1 does
+        figure.add_trace(_crosses(baselines, exits, unit))
     if here:
         dearest = max([macs for macs, _ in exits] + [point.macs for point in authors])
         is_left = here.macs < 0.3 * dearest
@@ -96,14 +96,19 @@ def _line(
     )
 
 
-def _crosses(baselines: Sequence[Baseline], unit: MacUnit) -> go.Scatter:
+def _crosses(
+    baselines: Sequence[Baseline], exits: Sequence[tuple[float, float]], unit: MacUnit
+) -> go.Scatter:
+    """Static models; a name goes to the other side of an exit's where both stand at one cost."""
+    near = 0.05 * max((macs for macs, _ in exits), default=0)
+    crowded = [any(abs(each.macs - macs) < near for macs, _ in exits) for each in baselines]
     return go.Scatter(
         x=[each.macs / unit.scale for each in baselines],
         y=[100 * each.accuracy for each in baselines],
         mode="markers+text",
         name=STATIC,
         text=[each.name for each in baselines],
-        textposition="bottom center",
+        textposition=["bottom left" if is_crowded else "bottom center" for is_crowded in crowded],
         textfont={"color": NEUTRAL},
         marker={"symbol": "x", "color": NEUTRAL, "size": 10},
         hovertemplate=f"static %{{text}}<br>%{{y:.1f}} %<br>%{{x:.3g}} {unit.name}<extra></extra>",

@@ -126,10 +126,11 @@ def _headline(baseline: Baseline, saving: Saving | None, unit: MacUnit) -> None:
             f"{percent(baseline.accuracy)} at {unit.format(baseline.macs)}."
         )
         return
-    st.markdown(f"At the accuracy of the static {baseline.name} model:")
-    with st.grid("auto", min_column_width=180):
-        spread = f"95 %: {_interval(saving.times_fewer_spread)} times fewer"
-        metric("MACs", times_fewer(saving.times_fewer), spread)
+    spread = saving.times_fewer_spread
+    ends = f"95 %: {times_fewer(spread.low)} to {times_fewer(spread.high)}"
+    with st.grid("auto", min_column_width=220):
+        words = f"{times_fewer(saving.times_fewer)} MACs"
+        metric(f"At the accuracy of static {baseline.name}", words, ends)
         metric("Cascade", percent(saving.point.accuracy), unit.format(saving.point.macs))
         metric(f"Static {baseline.name}", percent(baseline.accuracy), unit.format(baseline.macs))
 
@@ -241,7 +242,10 @@ def _reliability(bundle: Bundle, test: ExitTable) -> None:
     with st.grid("auto", min_column_width=260):
         for i, (figure, alt) in enumerate(zip(figures, alts, strict=True)):
             st.plotly_chart(figure, key=f"reliability_{i}", alt=alt)
-    st.caption(f"Test, n = {test.n:,}, 15 bins; ECE is the mean gap. {words}")
+    st.caption(
+        f"Test, n = {test.n:,}, 15 bins, larger marks hold more images; ECE is the mean gap. "
+        f"{words}"
+    )
 
 
 def _temperature_words(raw: dict[str, Any]) -> str:

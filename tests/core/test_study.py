@@ -123,6 +123,9 @@ def test_attach_makes_baselines_and_ablation_that_the_card_shows(muon_recipe, tm
     recipe_copy.write_text(recipe_copy.read_text().replace("epochs = 3", "epochs = 9"))
     with pytest.raises(InputError, match="mixes schedules"):
         load_study(model)
+    recipe_copy.write_text("epochs = ")
+    with pytest.raises(InputError, match="is damaged"):
+        load_study(model)
 
 
 def test_a_card_without_a_study_is_written_too(muon_recipe, tmp_path, capsys):

@@ -55,7 +55,8 @@ def test_section_shows_every_part_with_the_librarys_numbers(studied):
         "8x8", *(t.exit_alone(2, t.info.exit_macs[2], "8x8") for t in (calibration, test))
     )
     found = saving(calibration, test, last)
-    assert metrics(at)["MACs"] == times_fewer(found.times_fewer)
+    headline = metrics(at)["At the accuracy of static 8x8"]
+    assert headline == f"{times_fewer(found.times_fewer)} MACs"
     static = rows(at, 0)
     assert [row["static model"] for row in static] == ["2x2", "4x4", "8x8"]
     assert static[2]["fewer MACs"].startswith(f"{found.times_fewer:.2f}x (")
@@ -135,8 +136,8 @@ def test_a_cascade_that_costs_more_says_so(studied):
     first = _tables(studied)[1].info.exit_macs[0]
     _give(studied, "2x2", first // 2, right=0.0)
     at = open_app(MODELS, section=SECTION)
-    assert metrics(at)["MACs"] == times_fewer(first // 2 / first) == "2.00x more"
-    assert "times fewer" in at.metric[0].delta and "Below 1x" in captions(at)
+    assert metrics(at)["At the accuracy of static 2x2"] == "2.00x more MACs"
+    assert at.metric[0].delta == "95 %: 2.00x more to 2.00x more" and "Below 1x" in captions(at)
     assert not at.error
 
 
@@ -172,13 +173,15 @@ def test_section_follows_the_number_of_exits(models_dir, num_exits):
             folder / "baselines" / "2x2" / f"{split}.parquet"
         )
     at = open_app(MODELS, section=SECTION, model="small")
-    assert not at.error and metrics(at)["MACs"]
+    assert not at.error and metrics(at)["At the accuracy of static 2x2"]
     assert (len(at.get("plotly_chart")) == 1) == (num_exits == 1)
 
 
 def test_static_models_stand_on_the_trade_off_page(studied):
-    crosses = chart(open_app(TRADEOFF))[STATIC]
-    test = _tables(studied)[1]
+    traces = chart(open_app(TRADEOFF))
+    crosses, test = traces[STATIC], _tables(studied)[1]
+    assert list(traces).index(STATIC) > list(traces).index("exit 3 alone")  # not hidden by a dot
+    assert set(crosses["textposition"]) == {"bottom left"}  # all stand at the cost of an exit
     assert crosses["text"] == ["2x2", "4x4", "8x8"]
     np.testing.assert_allclose(crosses["y"], [100 * share for share in test.exit_accuracy])
 
@@ -212,7 +215,8 @@ def test_reliability_figure_leaves_empty_bins_out():
     drawn = reliability_figure(side, side, 1)
     honest, before, after = drawn.data
     assert tuple(honest.x) == tuple(honest.y) == (0, 100)
-    assert len(before.x) == 2 and before.marker.color == exit_colour(1)
+    assert len(before.x) == 2 and before.marker.size[0] < before.marker.size[1] == 12
+    assert before.marker.color == exit_colour(1)
     assert (before.marker.symbol, after.marker.symbol) == ("circle-open", "circle")
     assert drawn.layout.title.text == "exit 2"
     assert "exit 2: expected calibration error" in reliability_alt(side, side, 1)
