@@ -70,7 +70,8 @@ def study(args: Namespace) -> tuple[dict[str, Any], str]:
         (format_macs(p.macs), *(format_percent(p.accuracies[name]) for name in CRITERIA))
         for p in criteria
     ]
-    return document, "\n\n".join((*parts, align(variants), align(asked)))
+    parts += [align(variants)] if found.ablation else []
+    return document, "\n\n".join((*parts, align(asked)))
 
 
 def _against(savings: list[tuple[Baseline, Saving | None]]) -> str:
