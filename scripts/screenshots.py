@@ -41,7 +41,7 @@ def main() -> None:
             browser = playwright.chromium.launch(
                 executable_path=os.environ["DVT_BROWSER"], args=FLAGS
             )
-            page = browser.new_page(viewport={"width": 1280, "height": 1000})
+            page = browser.new_page(viewport={"width": 1280, "height": 1180})
             _take(page, address, args.picture, args.out)
             browser.close()
     finally:
