@@ -25,7 +25,13 @@ from dvt_core.solver import pareto_front
 from dvt_core.thresholds import OperatingPoint, exit_indices, replay
 
 BASELINES, ABLATION = "baselines", "ablation"
-VARIANTS = ("neither", "features", "relations", "both")  # by (feature_reuse, relation_reuse)
+VARIANT_WORDS = {
+    "neither": "no reuse",
+    "features": "feature reuse only",
+    "relations": "relation reuse only",
+    "both": "both",
+}
+VARIANTS = tuple(VARIANT_WORDS)  # place: feature_reuse + 2 * relation_reuse
 SPLITS = ("calibration", "test")
 LOG_FILES = ("recipe.toml", "training.csv", "curves.png")
 _EXPECTED = {"name", "title", "only_stage", "model_options"}

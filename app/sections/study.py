@@ -20,14 +20,15 @@ from dvt_core.criteria import CRITERIA
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
 from dvt_core.reliability import RELIABILITY
-from dvt_core.study import BASELINES, Baseline, Saving, Spread, Study, recipe_differences
-
-VARIANT_WORDS = {
-    "neither": "no reuse",
-    "features": "feature reuse only",
-    "relations": "relation reuse only",
-    "both": "both",
-}
+from dvt_core.study import (
+    BASELINES,
+    VARIANT_WORDS,
+    Baseline,
+    Saving,
+    Spread,
+    Study,
+    recipe_differences,
+)
 
 
 def study_section(bundle: Bundle) -> None:

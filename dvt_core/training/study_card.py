@@ -16,6 +16,7 @@ from dvt_core.exit_table import ExitTable
 from dvt_core.reliability import RELIABILITY
 from dvt_core.study import (
     BASELINES,
+    VARIANT_WORDS,
     Saving,
     Spread,
     Study,
@@ -25,12 +26,6 @@ from dvt_core.study import (
 )
 
 TRADEOFF = "tradeoff.png"
-VARIANT_WORDS = {
-    "neither": "no reuse",
-    "features": "feature reuse only",
-    "relations": "relation reuse only",
-    "both": "both",
-}
 
 
 def study_parts(bundle: Bundle) -> str:
