@@ -232,8 +232,8 @@ def get_study(bundle: Bundle) -> Study:
 @st.cache_resource(max_entries=16, show_spinner="Resampling the test images", hash_funcs=_BY_FILES)
 def get_savings(bundle: Bundle) -> tuple[Saving | None, ...]:
     """What the cascade spends at the accuracy of each static baseline; None: out of reach."""
-    tables = get_table(bundle, "calibration"), get_table(bundle, "test")
-    return tuple(saving(*tables, each) for each in get_study(bundle).baselines)
+    solved = get_front(bundle), get_table(bundle, "test")
+    return tuple(saving(*solved, each) for each in get_study(bundle).baselines)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_BY_FILES)

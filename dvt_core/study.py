@@ -21,7 +21,7 @@ import numpy as np
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
-from dvt_core.solver import pareto_front
+from dvt_core.solver import Front
 from dvt_core.thresholds import OperatingPoint, exit_indices, replay
 
 BASELINES, ABLATION = "baselines", "ablation"
@@ -191,15 +191,14 @@ def recipe_differences(model: Bundle, folder: Path) -> dict[str, tuple[Any, Any]
     return {k: (mine.get(k), theirs.get(k)) for k in keys if mine.get(k) != theirs.get(k)}
 
 
-def saving(calibration: ExitTable, test: ExitTable, baseline: Baseline) -> Saving | None:
+def saving(front: Front, test: ExitTable, baseline: Baseline) -> Saving | None:
     """What a cascade spends at the accuracy of `baseline`; None if it never gets there.
 
     Args:
-        calibration: the cascade's table on which thresholds are solved and the point is chosen.
+        front: the cascade's thresholds, solved on its calibration table (`pareto_front`).
         test: the cascade's table on which it is shown.
         baseline: a static model with tables of the same images.
     """
-    front = pareto_front(calibration)
     wanted = baseline.calibration.exit_accuracy[0]
     if wanted > front.points[-1].accuracy:
         return None

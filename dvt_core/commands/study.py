@@ -11,6 +11,7 @@ from dvt_core.bundle import load_bundle
 from dvt_core.commands.wording import align, format_macs, format_percent
 from dvt_core.criteria import CRITERIA, criteria_curve
 from dvt_core.errors import InputError
+from dvt_core.solver import pareto_front
 from dvt_core.study import (
     Baseline,
     Saving,
@@ -46,7 +47,8 @@ def study(args: Namespace) -> tuple[dict[str, Any], str]:
             "add them with: dvt attach RUN --to MODEL"
         )
     calibration, test = bundle.table("calibration"), bundle.table("test")
-    savings = [(each, saving(calibration, test, each)) for each in found.baselines]
+    front = pareto_front(calibration)
+    savings = [(each, saving(front, test, each)) for each in found.baselines]
     criteria = criteria_curve(calibration, test)
     document = {
         "model": bundle.name,

@@ -14,6 +14,7 @@ from dvt_core.bundle import Bundle
 from dvt_core.criteria import CRITERIA, criteria_curve
 from dvt_core.exit_table import ExitTable
 from dvt_core.reliability import RELIABILITY
+from dvt_core.solver import pareto_front
 from dvt_core.study import (
     BASELINES,
     VARIANT_WORDS,
@@ -49,8 +50,8 @@ def table(heading: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def savings(bundle: Bundle, study: Study) -> list[tuple[str, Saving | None]]:
     """Grid of every baseline and what the cascade spends at its accuracy."""
-    calibration, test = bundle.table("calibration"), bundle.table("test")
-    return [(each.name, saving(calibration, test, each)) for each in study.baselines]
+    front, test = pareto_front(bundle.table("calibration")), bundle.table("test")
+    return [(each.name, saving(front, test, each)) for each in study.baselines]
 
 
 def baseline_table(bundle: Bundle, study: Study) -> str:

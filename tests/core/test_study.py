@@ -22,7 +22,7 @@ from dvt_core.training.optimizer import build_optimizer
 from dvt_core.training.recipe import load_recipe
 from tests.conftest import make_lively
 from tests.core.synthetic_tables import cascade_table
-from tests.core.test_training import recipe  # noqa: F401  (a fixture)
+from tests.core.test_training import interrupt_at_step, recipe  # noqa: F401  (a fixture)
 
 NO_REUSE = "[model_options]\nfeature_reuse = false\nrelation_reuse = false\n"
 
@@ -44,15 +44,7 @@ def test_muon_learns_and_resumes_to_the_same_weights(muon_recipe, tmp_path, monk
     loop.train(muon_recipe, out_dir=tmp_path / "whole")
     rows = list(csv.DictReader((tmp_path / "whole" / "training.csv").read_text().split()))
     assert float(rows[-1]["train_loss_3"]) < float(rows[0]["train_loss_3"])
-    step, calls = loop._step, []
-
-    def interrupted(*args):
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return step(*args)
-
-    monkeypatch.setattr(loop, "_step", interrupted)
+    interrupt_at_step(5, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         loop.train(muon_recipe, out_dir=tmp_path / "broken")
     loop.train(muon_recipe, out_dir=tmp_path / "broken", resume=True)
@@ -175,7 +167,7 @@ def static_of(table_seed, exit_index, macs):
 def test_saving_chooses_on_calibration_and_shows_on_test():
     calibration, test = cascade_table(n=400, seed=1), cascade_table(n=500, seed=2)
     baseline = static_of(1, 1, int(calibration.info.exit_macs[-1]))
-    found = saving(calibration, test, baseline)
+    found = saving(pareto_front(calibration), test, baseline)
     chosen = pareto_front(calibration).at_accuracy(calibration.exit_accuracy[1])
     assert found.point == replay(test, chosen.thresholds)
     assert found.times_fewer == pytest.approx(baseline.macs / found.point.macs)
@@ -195,7 +187,7 @@ def test_saving_chooses_on_calibration_and_shows_on_test():
 
 def test_the_bootstrap_spread_is_that_of_resampled_images():
     calibration, test = cascade_table(n=400, seed=1), cascade_table(n=500, seed=2)
-    found = saving(calibration, test, static_of(1, 1, 10**8))
+    found = saving(pareto_front(calibration), test, static_of(1, 1, 10**8))
     rng = np.random.default_rng(1)
     costs = np.array(test.info.exit_macs)
     macs = costs[exit_indices(test, found.point.thresholds)]
@@ -209,7 +201,10 @@ def test_a_baseline_beyond_reach_gives_none():
         calibration.exit_alone(0, 5, "x"),
         labels=calibration.predictions[:, 0].astype(np.int64),
     )
-    assert saving(calibration, test, Baseline("x", perfect, test.exit_alone(0, 5, "x"))) is None
+    assert (
+        saving(pareto_front(calibration), test, Baseline("x", perfect, test.exit_alone(0, 5, "x")))
+        is None
+    )
 
 
 def test_stop_gradient_changes_no_logit_and_keeps_later_losses_out(tiny_model, images):

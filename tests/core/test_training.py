@@ -77,18 +77,22 @@ def test_train_leaves_a_complete_model_folder(recipe, tmp_path):
     assert f"{100 * table.exit_accuracy[-1]:.1f} ±" in card
 
 
-def test_resume_ends_in_the_same_weights(recipe, tmp_path, monkeypatch):
-    loop.train(recipe, out_dir=tmp_path / "whole")
-    step = loop._step
-    calls = []
+def interrupt_at_step(number: int, monkeypatch) -> None:
+    """Lets training end as by Ctrl-C in its step `number`; steps after that run as usual."""
+    step, calls = loop._step, []
 
     def interrupted(*args):
         calls.append(1)
-        if len(calls) == 5:
+        if len(calls) == number:
             raise KeyboardInterrupt
         return step(*args)
 
     monkeypatch.setattr(loop, "_step", interrupted)
+
+
+def test_resume_ends_in_the_same_weights(recipe, tmp_path, monkeypatch):
+    loop.train(recipe, out_dir=tmp_path / "whole")
+    interrupt_at_step(5, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         loop.train(recipe, out_dir=tmp_path / "broken")
     loop.train(recipe, out_dir=tmp_path / "broken", resume=True)
