@@ -116,8 +116,8 @@ def _files(bundle: Bundle) -> tuple[object, ...]:
 
 
 # How the caches below tell models apart: what needs the weights alone outlives new tables.
-_BY_WEIGHTS: dict[str | type[Any], Callable[[Any], Any]] = {Bundle: _weights}
-_BY_FILES: dict[str | type[Any], Callable[[Any], Any]] = {Bundle: _files}
+BY_WEIGHTS: dict[str | type[Any], Callable[[Any], Any]] = {Bundle: _weights}
+BY_FILES: dict[str | type[Any], Callable[[Any], Any]] = {Bundle: _files}
 
 
 def get_bundle(model: str) -> Bundle:
@@ -138,7 +138,7 @@ def _load_bundle(folder: str, stamp: tuple[object, ...]) -> Bundle:
     return load_bundle(folder)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=_BY_WEIGHTS)
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=BY_WEIGHTS)
 def get_model(bundle: Bundle) -> DynamicViT:
     """The model itself, in eval mode, shared by everyone."""
     return bundle.load_model()
@@ -156,13 +156,13 @@ def has_tables(bundle: Bundle) -> bool:
     return all(bundle.has_table(split) for split in TABLES)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_BY_FILES)
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=BY_FILES)
 def get_table(bundle: Bundle, split: str) -> ExitTable:
     """The stored per-image results of a model on "calibration" or "test"."""
     return bundle.table(split)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_BY_FILES)
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=BY_FILES)
 def get_front(bundle: Bundle) -> Front:
     """All efficient settings of the thresholds, solved on the stored calibration table."""
     return pareto_front(get_table(bundle, "calibration"))
@@ -208,7 +208,7 @@ def get_benchmark() -> Benchmark:
     return load_benchmark()
 
 
-@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_BY_FILES)
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=BY_FILES)
 def get_curve(bundle: Bundle) -> Curve:
     """The whole trade-off of a model, from its stored test table; the model is not called."""
     table = get_table(bundle, "test")
@@ -223,26 +223,26 @@ def get_curve(bundle: Bundle) -> Curve:
     )
 
 
-@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_BY_FILES)
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=BY_FILES)
 def get_study(bundle: Bundle) -> Study:
     """Static baselines and ablation beside a model; empty where there are none."""
     return load_study(bundle)
 
 
-@st.cache_resource(max_entries=16, show_spinner="Resampling the test images", hash_funcs=_BY_FILES)
+@st.cache_resource(max_entries=16, show_spinner="Resampling the test images", hash_funcs=BY_FILES)
 def get_savings(bundle: Bundle) -> tuple[Saving | None, ...]:
     """What the cascade spends at the accuracy of each static baseline; None: out of reach."""
     solved = get_front(bundle), get_table(bundle, "test")
     return tuple(saving(*solved, each) for each in get_study(bundle).baselines)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_BY_FILES)
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=BY_FILES)
 def get_criteria(bundle: Bundle) -> tuple[CriteriaPoint, ...]:
     """What exits could ask instead of their confidence, at equal exit shares."""
     return criteria_curve(get_table(bundle, "calibration"), get_table(bundle, "test"))
 
 
-@st.cache_resource(max_entries=64, show_spinner="Opening the picture", hash_funcs=_BY_WEIGHTS)
+@st.cache_resource(max_entries=64, show_spinner="Opening the picture", hash_funcs=BY_WEIGHTS)
 def get_view(bundle: Bundle, picture: str, _data: bytes) -> View:
     """A picture as the model takes it.
 
@@ -262,7 +262,7 @@ def get_view(bundle: Bundle, picture: str, _data: bytes) -> View:
     return View(original, image.size, preprocess.view(image), tensor)
 
 
-@st.cache_data(max_entries=512, show_spinner="Running the cascade", hash_funcs=_BY_WEIGHTS)
+@st.cache_data(max_entries=512, show_spinner="Running the cascade", hash_funcs=BY_WEIGHTS)
 def predict(
     bundle: Bundle,
     picture: str,
