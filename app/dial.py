@@ -1,28 +1,67 @@
-"""The dial: how sure an exit must be, asked in one of three ways; one state for all pages.
+"""The dial: how sure an exit must be, asked in one of several ways; one state for all pages.
 
-A person sets one shared threshold, a budget, or a wanted accuracy. The last two pick thresholds
-that were solved on the calibration split, or that the authors stored with their weights; without
-either they are not offered. The values live in the link (query string).
+A person sets one shared threshold, a budget, a wanted accuracy, or one threshold per exit. Budget
+and accuracy pick thresholds that were solved on the calibration split, or that the authors stored
+with their weights; without either they are not offered. The dial itself is `live/dial.js`: while
+it is dragged everything on the page answers in the browser, and the server hears of the release.
+The values live in the session and in the link (query string).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from app import services
-from app.figures.theme import MacUnit, percent
+from app.ask import WAYS, Ask, Range, ask_from, ask_from_query
+from app.figures.theme import MacUnit, exit_colour, exit_name, ink_on, percent
 from app.figures.tradeoff import thresholds_text
+from app.live import component
+from app.replay_data import front_data
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.macs import exit_macs
 from dvt_core.solver import Front
-from dvt_core.thresholds import OperatingPoint, check_thresholds
+from dvt_core.thresholds import OperatingPoint
 
-WAYS = ("threshold", "budget", "accuracy")
+_mount = component("dial", "dial.css", "rule.js", "dial.js")
+
+KEY = "dial"  # of the component
+_ASK = "dial_ask"  # session key: the ask in force
+_PUSHED, _COUNT = "dial_pushed", "dial_count"  # session keys: (number, ask) the browser was told
+
+NAMES = {
+    "ways": "Ask by",
+    "reset": "reset",
+    "threshold": "Confidence threshold",
+    "budget": "Budget, in % of the full cascade's cost",
+    "accuracy": "Wanted accuracy in %",
+    "each": "Threshold of exit {exit}",
+}
+_WAY_NAMES = {
+    "threshold": ("threshold", "One threshold for every exit but the last."),
+    "budget": ("budget", "The best solved thresholds whose mean cost stays within the budget."),
+    "accuracy": ("accuracy", "The cheapest solved thresholds that reach it."),
+    "each": ("per exit", "One threshold for each exit, set by hand."),
+}
+_SHARED = (
+    "In force at every exit but the last: {thresholds}, set by hand. "
+    "An exit answers when its confidence reaches it."
+)
+_EACH = "In force: {thresholds}, one per exit, set by hand. The last exit always answers."
+_SOLVED = (
+    "In force: {{thresholds}}, solved for {{asked}} on {n:,} calibration images "
+    "({{accuracy}} at {{macs}} there)."
+)
+_AUTHORS = (
+    "In force: {thresholds}, the best fit to {asked} that the authors stored with their "
+    "weights. It gave them {accuracy} at {macs} on ImageNet validation; not measured here."
+)
+_ONE_EXIT = "This model has one exit. It always answers, so there is no threshold to set."
 
 
 @dataclass(frozen=True)
@@ -40,158 +79,189 @@ class Setting:
     authors_point: OperatingPoint | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """What can be asked of one model.
+
+    Attributes:
+        default: where the dial stands before anyone moves it.
+        ranges: way -> allowed numbers; only the ways that can be asked.
+        front: the points that budget and accuracy pick from; None if there are none.
+        is_authors: whether these are the authors' points.
+        words: sentence templates, filled in here and in the browser.
+        unit: of the costs.
+    """
+
+    default: Ask
+    ranges: Mapping[str, Range]
+    front: Front | None
+    is_authors: bool
+    words: Mapping[str, str]
+    unit: MacUnit
+
+
 def dial(bundle: Bundle) -> Setting:
     """Draws the dial and returns the thresholds it stands at."""
-    way, room = WAYS[0], st.container()
-    if _has_solved(bundle):
-        chooser, room = st.columns([3, 7])
-        # The authors' points cannot be replayed: there a shared threshold has no accuracy.
-        way = _ask_way(chooser, WAYS[0] if bundle.has_table("calibration") else WAYS[1])
-    ask = {"budget": _ask_budget, "accuracy": _ask_accuracy}.get(way, _ask_threshold)
-    with room:
-        try:
-            setting = ask(bundle)
-        except InputError as error:
-            st.warning(f"{error}. The default threshold is in force.")
-            setting = _shared(bundle, bundle.default_threshold)
-        st.caption(setting.origin)
-    return setting
-
-
-def _has_solved(bundle: Bundle) -> bool:
-    """Whether there are solved thresholds: a calibration table, or points of the authors."""
-    try:
-        return bundle.has_table("calibration") or services.get_authors_front(bundle) is not None
-    except InputError:  # authors.json is damaged: the Trade-off page says so
-        return False
-
-
-def _front(bundle: Bundle) -> tuple[Front, bool]:
-    """The points to pick from, and whether they are the authors'."""
-    own = None if bundle.has_table("calibration") else services.get_authors_front(bundle)
-    return (services.get_front(bundle), False) if own is None else (own, True)
-
-
-def _ask_way(chooser: DeltaGenerator, default: str) -> str:
-    return chooser.segmented_control(
-        "Ask by",
-        WAYS,
-        default=default,
-        required=True,
-        key="ask",
-        bind="query-params",
-        help="One threshold for all exits; or a mean cost or an accuracy, for which solved "
-        "thresholds are used: from the calibration images, or the authors' own.",
+    choices = get_choices(bundle)
+    if KEY not in st.session_state or _PUSHED not in st.session_state:
+        _push(choices)
+    push, pushed = st.session_state[_PUSHED]
+    result = _mount(
+        key=KEY, data=_dial_data(bundle, choices, push, pushed), on_ask_change=_do_nothing
     )
+    sent = getattr(result, "ask", None)
+    # The browser repeats what it last sent; that of an earlier page or model no longer counts.
+    is_current = isinstance(sent, Mapping) and sent.get("push") == push
+    ask = ask_from(sent, pushed, choices.ranges) if is_current else pushed
+    st.session_state[_ASK] = ask.to_dict()
+    _write_link(ask, choices.default)
+    return resolve(ask, choices)
 
 
-def _shared(bundle: Bundle, threshold: float) -> Setting:
-    thresholds = check_thresholds(threshold, bundle.config.num_exits)
-    return Setting(
-        thresholds,
-        f"In force at every exit but the last: {thresholds_text(thresholds)}, set by hand. "
-        "An exit answers when its confidence reaches it.",
-    )
+def _do_nothing() -> None:
+    """The value is read where the dial is drawn; Streamlit wants a callback for it to exist."""
 
 
-def _ask_threshold(bundle: Bundle) -> Setting:
-    default = min(max(round(bundle.default_threshold, 2), 0.0), 1.0)
-    slider, exact = st.columns([6, 4], vertical_alignment="bottom")
-    value = slider.slider(
-        "Confidence threshold",
-        0.0,
-        1.0,
-        default,
-        0.01,
-        key="threshold",
-        bind="query-params",
-        help="0: every image leaves at exit 1. 1: only complete certainty leaves early.",
-    )
-    if not 0 <= value <= 1:  # bounds are the browser's business only
-        value = default
-    st.session_state["threshold_box"] = value
-    with exact.container(horizontal=True, vertical_alignment="bottom"):
-        st.number_input(
-            "as a number",
-            0.0,
-            1.0,
-            step=0.01,
-            key="threshold_box",
-            on_change=_take_box,
-            width=130,
-        )
-        st.button("reset", on_click=_set_threshold, args=(default,), help=f"To {default:.2f}")
-    return _shared(bundle, value)
-
-
-def _take_box() -> None:
-    _set_threshold(st.session_state["threshold_box"])
-
-
-def _set_threshold(value: float) -> None:
-    st.session_state["threshold"] = value
-
-
-def _ask_budget(bundle: Bundle) -> Setting:
-    (front, is_authors), costs = _front(bundle), exit_macs(bundle.config)
-    full: float = costs[-1]
-    if is_authors and bundle.authors and bundle.authors.exit_macs:
-        full = bundle.authors.exit_macs[-1]  # by their counter, as their points
-    low = math.ceil(100 * front.points[0].macs / full)
-    if low >= 100:
-        return _solved(bundle, is_authors, front.points[0], "the only cost there is")
-    share = st.slider(
-        "Budget, in % of the full cascade's cost",
-        low,
-        100,
-        max(low, 50),
-        key="budget",
-        bind="query-params",
-        help="The best solved thresholds whose mean cost stays within the budget.",
-    )
-    budget = min(max(share, low), 100) / 100 * full
-    asked = f"a budget of {MacUnit.of(costs).format(budget)} per image"
-    return _solved(bundle, is_authors, front.at_budget(budget), asked)
-
-
-def _ask_accuracy(bundle: Bundle) -> Setting:
-    front, is_authors = _front(bundle)
-    low, high = (math.floor(1000 * front.points[i].accuracy) / 10 for i in (0, -1))
-    if low == high:
-        only = f"the only accuracy there is, {low:.1f} %"
-        return _solved(bundle, is_authors, front.points[-1], only)
-    images = "the authors' images" if is_authors else "the calibration images"
-    wanted = st.slider(
-        f"Wanted accuracy in %, on {images}",
-        low,
-        high,
-        round((low + 3 * high) / 4, 1),
-        0.1,
-        format="%.1f",
-        key="accuracy",
-        bind="query-params",
-        help="The cheapest solved thresholds that reach it.",
-    )
-    wanted = min(max(wanted, low), high)
-    point = front.at_accuracy(wanted / 100)
-    return _solved(bundle, is_authors, point, f"{wanted:.1f} % right answers")
-
-
-def _solved(bundle: Bundle, is_authors: bool, point: OperatingPoint, asked: str) -> Setting:
-    unit, values = MacUnit.of(exit_macs(bundle.config)), thresholds_text(point.thresholds)
-    gives = f"{percent(point.accuracy)} at {unit.format(point.macs)}"
-    if is_authors:
-        origin = (
-            f"In force: {values}, the best fit to {asked} that the authors stored with their "
-            f"weights. It gave them {gives} on ImageNet validation; not measured here."
-        )
-        return Setting(point.thresholds, origin, point)
-    n = services.get_table(bundle, "calibration").n
-    origin = f"In force: {values}, solved for {asked} on {n:,} calibration images ({gives} there)."
-    return Setting(point.thresholds, origin)
+def _push(choices: Choices) -> None:
+    """Decides where a dial that is drawn anew stands: as before, else as the link says."""
+    before, here = st.session_state.get(_ASK), (choices.default, choices.ranges)
+    ask = ask_from_query(st.query_params, *here) if before is None else ask_from(before, *here)
+    st.session_state[_COUNT] = st.session_state.get(_COUNT, 0) + 1
+    st.session_state[_PUSHED] = st.session_state[_COUNT], ask
 
 
 def forget() -> None:
-    """Puts the dial back to the chosen model's own defaults."""
-    for key in WAYS:
+    """Puts the dial to the chosen model's own defaults when it is drawn next."""
+    for key in (_ASK, _PUSHED):
         st.session_state.pop(key, None)
+    for name in ("ask", *WAYS):
+        st.query_params.pop(name, None)
+
+
+def _write_link(ask: Ask, default: Ask) -> None:
+    wanted = {} if ask == default else ask.to_query()
+    for name in ("ask", *WAYS):
+        if name in wanted and st.query_params.get(name) != wanted[name]:
+            st.query_params[name] = wanted[name]
+        elif name not in wanted and name in st.query_params:
+            del st.query_params[name]
+
+
+def get_choices(bundle: Bundle) -> Choices:
+    """What can be asked of a model, from what lies in its folder."""
+    front, is_authors = _find_front(bundle)
+    costs, gates = exit_macs(bundle.config), bundle.config.num_exits - 1
+    full: float = costs[-1]
+    if is_authors and bundle.authors and bundle.authors.exit_macs:
+        full = bundle.authors.exit_macs[-1]  # by their counter, as their points
+    ranges = {"threshold": Range(0.0, 1.0)}
+    if front is not None and gates:
+        low = math.ceil(100 * front.points[0].macs / full)
+        least, most = (math.floor(1000 * front.points[i].accuracy) / 10 for i in (0, -1))
+        if low < 100:
+            ranges["budget"] = Range(low, 100, full)
+        if least < most:
+            ranges["accuracy"] = Range(least, most)
+    if gates > 1:
+        ranges["each"] = Range(0.0, 1.0)
+    return Choices(
+        _default(bundle, ranges, is_authors),
+        ranges,
+        front,
+        is_authors,
+        _words(bundle, front, is_authors),
+        MacUnit.of(costs),
+    )
+
+
+def _find_front(bundle: Bundle) -> tuple[Front | None, bool]:
+    """The points to pick from, and whether they are the authors'; none if they are damaged."""
+    try:
+        if bundle.has_table("calibration"):
+            return services.get_front(bundle), False
+        return services.get_authors_front(bundle), True
+    except InputError:  # the Trade-off page says so
+        return None, False
+
+
+def _default(bundle: Bundle, ranges: Mapping[str, Range], is_authors: bool) -> Ask:
+    shared = min(max(round(bundle.default_threshold, 2), 0.0), 1.0)
+    budget, accuracy = ranges.get("budget"), ranges.get("accuracy")
+    return Ask(
+        # The authors' points cannot be replayed: there a shared threshold has no accuracy.
+        way="budget" if is_authors and budget else "threshold",
+        threshold=shared,
+        budget=max(budget.low, 50) if budget else 100,
+        accuracy=round((accuracy.low + 3 * accuracy.high) / 4, 1) if accuracy else 100,
+        each=(shared,) * (bundle.config.num_exits - 1),
+    )
+
+
+def _words(bundle: Bundle, front: Front | None, is_authors: bool) -> dict[str, str]:
+    solved = _AUTHORS
+    if front is not None and not is_authors:
+        solved = _SOLVED.format(n=services.get_table(bundle, "calibration").n)
+    return {
+        "shared": _SHARED,
+        "each": _EACH,
+        "solved": solved,
+        "one_exit": _ONE_EXIT,
+        "asked_budget": "a budget of {macs} per image",
+        "asked_accuracy": "{accuracy} % right answers",
+    }
+
+
+def resolve(ask: Ask, choices: Choices) -> Setting:
+    """The thresholds that an ask stands for; `resolve` in dial.js does the same."""
+    front, words = choices.front, choices.words
+    if ask.way == "budget" and front is not None:
+        macs = ask.budget / 100 * choices.ranges["budget"].full
+        asked = words["asked_budget"].format(macs=choices.unit.format(macs))
+        return _solved(front.at_budget(macs), asked, choices)
+    if ask.way == "accuracy" and front is not None:
+        asked = words["asked_accuracy"].format(accuracy=f"{ask.accuracy:.1f}")
+        return _solved(front.at_accuracy(ask.accuracy / 100), asked, choices)
+    is_each = ask.way == "each"
+    thresholds = ask.each if is_each else (ask.threshold,) * len(ask.each)
+    words = words["each" if is_each else "shared"]
+    return Setting(thresholds, words.format(thresholds=thresholds_text(thresholds)))
+
+
+def _solved(point: OperatingPoint, asked: str, choices: Choices) -> Setting:
+    origin = choices.words["solved"].format(
+        thresholds=thresholds_text(point.thresholds),
+        asked=asked,
+        accuracy=percent(point.accuracy),
+        macs=choices.unit.format(point.macs),
+    )
+    return Setting(point.thresholds, origin, point if choices.is_authors else None)
+
+
+def _dial_data(bundle: Bundle, choices: Choices, push: int, ask: Ask) -> dict[str, Any]:
+    """What dial.js reads; the same on every run until another ask is pushed."""
+    gates = bundle.config.num_exits - 1
+    ranges = {
+        way: {"low": r.low, "high": r.high, "full": r.full} for way, r in choices.ranges.items()
+    }
+    return {
+        "model": str(bundle.path),
+        "push": push,
+        "ask": ask.to_dict(),
+        "defaults": choices.default.to_dict(),
+        "gates": gates,
+        "ways": [
+            {"id": way, "name": _WAY_NAMES[way][0], "help": _WAY_NAMES[way][1]}
+            for way in choices.ranges
+            if gates
+        ],
+        "budget": ranges.get("budget"),
+        "accuracy": ranges.get("accuracy"),
+        "names": NAMES,
+        "words": dict(choices.words),
+        "unit": {"name": choices.unit.name, "scale": choices.unit.scale},
+        "colours": [
+            {"name": exit_name(i), "colour": exit_colour(i), "ink": ink_on(exit_colour(i))}
+            for i in range(gates)
+        ],
+        "front": None if choices.front is None else front_data(choices.front),
+    }
