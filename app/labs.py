@@ -9,48 +9,26 @@ import streamlit as st
 from app import services
 from app.components import metric
 from app.dial import dial
-from app.figures.exits import share_bars
 from app.figures.theme import MacUnit, percent, times_less
 from app.figures.tradeoff import tradeoff_alt, tradeoff_figure
-from app.services import Curve
+from app.live import component
+from app.tradeoff_data import get_tradeoff_data
 from dvt_core.authors import AuthorsResults
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
-from dvt_core.exit_table import ExitTable
 from dvt_core.macs import exit_macs
 from dvt_core.study import Baseline
-from dvt_core.thresholds import OperatingPoint, replay
+from dvt_core.thresholds import OperatingPoint
+
+_mount = component("tradeoff", "tradeoff.css", "rule.js", "plot.js", "plane.js", "tradeoff.js")
 
 
 @st.fragment
-def measured_lab(bundle: Bundle, table: ExitTable, curve: Curve) -> None:
-    """The dial and everything that moves with it; the model is never called.
-
-    Args:
-        bundle: the model.
-        table: its exit table of the test split.
-        curve: the trade-off on it.
-    """
-    here = replay(table, dial(bundle).thresholds)
+def measured_lab(bundle: Bundle) -> None:
+    """The dial and everything that moves with it, in the browser; the model is never called."""
+    dial(bundle)
     baselines, _ = static_models(bundle)
-    unit = MacUnit.of(table.info.exit_macs)
-
-    chart, numbers = st.columns([2, 1], gap="medium")
-    with numbers:
-        _position(here, curve.exits[-1], unit)
-        st.markdown("Where the images leave")
-        st.html(share_bars(here.exit_shares))
-    figure = tradeoff_figure(
-        curve.shared,
-        curve.solved,
-        curve.exits,
-        here,
-        unit,
-        authors=bundle.authors.points if bundle.authors else (),
-        baselines=baselines,
-        dark=st.context.theme.type == "dark",
-    )
-    chart.plotly_chart(figure, key="curve", alt=tradeoff_alt(here, curve.exits, unit, baselines))
+    _mount(key="tradeoff", data=get_tradeoff_data(bundle, baselines) | {"picture": None})
 
 
 def static_models(bundle: Bundle) -> tuple[Sequence[Baseline], str]:

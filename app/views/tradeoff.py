@@ -21,7 +21,7 @@ try:
         st.stop()
     table, curve = services.get_table(bundle, "test"), services.get_curve(bundle)
     calibration = services.get_table(bundle, "calibration")
-    measured_lab(bundle, table, curve)
+    measured_lab(bundle)
 except InputError as error:
     st.error(f"This model's stored results cannot be used: {error}.")
     st.stop()
