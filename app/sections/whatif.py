@@ -1,0 +1,293 @@
+"""What-ifs: the picture changed by a known amount, and which exit answers then.
+
+Every change runs the model, through the worker. What is kept of a run is numbers; thumbnails are
+made anew from the edit. A history belongs to one picture and one model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+import streamlit as st
+import torch
+from PIL import Image
+
+from app import services
+from app.dial import Setting
+from app.figures.exits import word
+from app.figures.strip import Card, answer_line, exit_move, exit_ranges, strip, thumbnail
+from app.figures.theme import MacUnit, times_fewer
+from app.figures.tokens import enlarge
+from app.figures.tradeoff import thresholds_text
+from app.pictures import Picture, View, digest
+from dvt_core.bundle import Bundle
+from dvt_core.errors import InputError
+from dvt_core.images import Preprocess
+from dvt_core.inference import classify
+from dvt_core.macs import exit_macs
+from dvt_core.picture_edits import EDITS, Edit, apply_edit
+from dvt_core.results import Prediction
+
+KEPT_RUNS = 12
+CHOICE = "whatif"  # session key of the chosen edit
+HISTORY = "whatif_history"
+SHOWN_PX = 224
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the model on a changed picture: numbers only.
+
+    Attributes:
+        edit: a name from `EDITS`.
+        value: how much.
+        exit_index: 0-based exit that answered.
+        confidence: of that exit, in [0, 1].
+        label: index of the answer.
+        thresholds: those in force at the time.
+    """
+
+    edit: str
+    value: float
+    exit_index: int
+    confidence: float
+    label: int
+    thresholds: tuple[float, ...]
+
+
+@dataclass
+class History:
+    """What was tried on one picture with one model.
+
+    Attributes:
+        of: digests of the picture as the model sees it, and of the weights.
+        runs: newest first, at most `KEPT_RUNS`.
+        swept: names of the edits that were swept.
+    """
+
+    of: tuple[str, str]
+    runs: list[Run] = field(default_factory=list)
+    swept: set[str] = field(default_factory=set)
+
+    def add(self, run: Run) -> None:
+        """Puts a run first; an earlier one of the same change is dropped."""
+        others = [r for r in self.runs if (r.edit, r.value) != (run.edit, run.value)]
+        self.runs = [run, *others][:KEPT_RUNS]
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """What is looked at: model, picture as the model sees it, its digest, thresholds in force."""
+
+    bundle: Bundle
+    seen: Image.Image
+    digest: str
+    thresholds: tuple[float, ...]
+
+    def changed(self, edit: Edit, value: float) -> Image.Image:
+        return apply_edit(edit.name, self.seen, value)
+
+    def predict(self, edit: Edit, value: float) -> Prediction:
+        """The run of one changed picture; asked again, it comes from the cache."""
+        name = digest(f"{self.digest} {edit.name} {value!r}".encode())
+        tensor = _tensor(self.bundle, self.changed(edit, value))
+        return services.predict(self.bundle, name, self.thresholds, all_exits=False, _tensor=tensor)
+
+    def card(self, run: Run) -> Card:
+        """A run with its picture, made anew."""
+        edit, remark = EDITS[run.edit], ""
+        if run.thresholds != self.thresholds:
+            remark = f"threshold then {thresholds_text(run.thresholds)}"
+        return Card(
+            _thumbnail(self.digest, run.edit, run.value, self.seen),
+            "unchanged" if run.value == edit.neutral else edit.label(run.value),
+            run.exit_index,
+            run.confidence,
+            self.bundle.class_names[run.label],
+            remark,
+        )
+
+
+@st.fragment
+def whatif_section(bundle: Bundle, picture: Picture, view: View, setting: Setting) -> None:
+    """Draws the choice of change, both pictures, which exit answers now, and what was tried.
+
+    Args:
+        bundle: the model.
+        picture: what is looked at.
+        view: the same, opened for this model.
+        setting: the thresholds in force.
+    """
+    st.subheader("What if?", anchor=False)
+    st.markdown(
+        "Change the picture and see whether another exit answers. Each change runs the model again."
+    )
+    # Of the pixels, not of the file: the same file may be cut out in another way.
+    scene = _Scene(bundle, view.seen, digest(view.seen.tobytes()), setting.thresholds)
+    history = _history(scene)
+    edit, value = _ask(history)
+    try:
+        before, after = scene.predict(edit, edit.neutral), scene.predict(edit, value)
+        if value != edit.neutral:
+            history.add(_run(edit, value, after))
+        _compare(scene, picture, edit, value, before, after)
+        if edit.name in history.swept:
+            _show_sweep(scene, edit)
+    except InputError as error:
+        st.warning(f"{error}.")
+    if history.runs:
+        _show_history(scene, history)
+
+
+def _history(scene: _Scene) -> History:
+    """The history of this picture and model; a new one if the kept one is another's."""
+    of = (scene.digest, scene.bundle.weights_sha256)
+    kept = st.session_state.get(HISTORY)
+    if kept is None or kept.of != of:
+        kept = st.session_state[HISTORY] = History(of)
+    return kept
+
+
+def _slider_key(edit: Edit) -> str:
+    return "whatif_" + edit.name.replace(" ", "_")
+
+
+def _ask(history: History) -> tuple[Edit, float]:
+    """The chosen edit and value; the button for a sweep stands beside the slider."""
+    name = st.segmented_control(
+        "What is changed", tuple(EDITS), default=next(iter(EDITS)), required=True, key=CHOICE
+    )
+    edit = EDITS[name]
+    slider, room = st.columns([7, 3], vertical_alignment="bottom")
+    value = slider.slider(
+        edit.words,
+        float(edit.low),
+        float(edit.high),
+        float(edit.neutral),
+        float(edit.step),
+        format=f"%g{edit.unit.replace('%', '%%')}",
+        key=_slider_key(edit),
+    )
+    room.button(
+        "sweep it",
+        key="whatif_sweep",
+        on_click=history.swept.add,
+        args=(edit.name,),
+        help=f"Runs {len(edit.values())} values from {edit.low:g} to {edit.high:g}{edit.unit} at "
+        "once and shows where the exit moves.",
+    )
+    is_possible = edit.low <= value <= edit.high  # bounds are the browser's business only
+    return edit, value if is_possible else edit.neutral
+
+
+def _tensor(bundle: Bundle, seen: Image.Image) -> torch.Tensor:
+    """(1, 3, S, S) float32 of a picture that already is as the model sees it."""
+    pixels = torch.from_numpy(np.array(seen)).permute(2, 0, 1)
+    return Preprocess.from_config(bundle.config).normalize(pixels)[None]
+
+
+def _run(edit: Edit, value: float, prediction: Prediction) -> Run:
+    return Run(
+        edit.name,
+        value,
+        prediction.exit_index,
+        prediction.confidence,
+        prediction.label,
+        prediction.thresholds,
+    )
+
+
+@st.cache_data(max_entries=128, show_spinner="Running the sweep", hash_funcs=services.BY_WEIGHTS)
+def _sweep(
+    bundle: Bundle,
+    picture: str,
+    edit_name: str,
+    thresholds: tuple[float, ...],
+    _seen: Image.Image,
+) -> tuple[Run, ...]:
+    """All values of an edit in one batch.
+
+    Args:
+        bundle: the model.
+        picture: digest of the unchanged picture as the model sees it.
+        edit_name: from `EDITS`.
+        thresholds: `num_exits - 1` numbers.
+        _seen: the unchanged picture as the model sees it.
+    """
+    edit = EDITS[edit_name]
+    values = edit.values()
+    batch = torch.cat([_tensor(bundle, apply_edit(edit_name, _seen, v)) for v in values])
+    model = services.get_model(bundle)
+    predictions = services.get_worker().run(classify, model, batch, thresholds)
+    return tuple(_run(edit, v, p) for v, p in zip(values, predictions, strict=True))
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def _thumbnail(picture: str, edit_name: str, value: float, _seen: Image.Image) -> str:
+    """`picture` is the digest of `_seen`."""
+    return thumbnail(apply_edit(edit_name, _seen, value))
+
+
+def _compare(
+    scene: _Scene,
+    picture: Picture,
+    edit: Edit,
+    value: float,
+    before: Prediction,
+    after: Prediction,
+) -> None:
+    """Unchanged and changed picture side by side, and what the change did."""
+    names = scene.bundle.class_names
+    title = "unchanged too: move the slider" if value == edit.neutral else edit.label(value)
+    sides = (("unchanged", scene.seen, before), (title, scene.changed(edit, value), after))
+    grid = st.grid("auto", min_column_width=150)
+    for head, seen, run in sides:
+        with grid.cell():
+            st.html(f'<div class="dvt-head">{head}</div>')
+            alt = f"{picture.name} as the model sees it, {head}"
+            st.image(enlarge(seen, SHOWN_PX), width="stretch", alt=alt)
+            st.html(answer_line(run.exit_index, names[run.label], run.confidence))
+    with grid.cell():
+        st.html('<div class="dvt-head">which exit answers</div>')
+        st.html(exit_move(before.exit_index, after.exit_index))
+        was, now = word(names[before.label]), word(names[after.label])
+        st.text(f"The answer stays {now}." if was == now else f"The answer was {was}, now {now}.")
+        st.caption(_costs(scene.bundle, before, after))
+
+
+def _costs(bundle: Bundle, before: Prediction, after: Prediction) -> str:
+    unit = MacUnit.of(exit_macs(bundle.config))
+    if before.macs == after.macs:
+        return f"{unit.format(after.macs)}, as before."
+    ratio = times_fewer(before.macs / after.macs)
+    return f"{unit.format(after.macs)}, before {unit.format(before.macs)}: {ratio}."
+
+
+def _show_sweep(scene: _Scene, edit: Edit) -> None:
+    """All values of a sweep in order, under a line that says which exit answers where."""
+    runs = _sweep(scene.bundle, scene.digest, edit.name, scene.thresholds, scene.seen)
+    ranges = []
+    for index, group in groupby(runs, key=lambda run: run.exit_index):
+        values = [f"{run.value:g}" for run in group]
+        span = values[0] if len(values) == 1 else f"{values[0]} to {values[-1]}"
+        ranges.append((index, f"{span}{edit.unit}"))
+    st.markdown(f"**{edit.name.capitalize()}, swept**")
+    st.html(exit_ranges(ranges))
+    st.html(strip(list(map(scene.card, runs)), f"{edit.name}, swept"))
+
+
+def _show_history(scene: _Scene, history: History) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("**Tried on this picture**, newest first")
+        st.button("clear", key="whatif_clear", on_click=_clear, args=(history,))
+    cards = list(map(scene.card, history.runs))
+    st.html(strip(cards, "what was tried on this picture, newest first"))
+
+
+def _clear(history: History) -> None:
+    """Forgets all runs and takes back the change that is in force."""
+    history.runs, history.swept = [], set()
+    for edit in EDITS.values():
+        st.session_state.pop(_slider_key(edit), None)
