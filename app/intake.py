@@ -1,109 +1,119 @@
-"""Where a picture comes from: the samples, a file, or the camera; never a blank page.
+"""Where a picture comes from: samples, own files, the camera, a data set; never a blank page.
 
 A file that cannot be used gives one sentence, and the page goes on with the last good picture.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-import re
-from dataclasses import dataclass
+from functools import partial
 
 import streamlit as st
-from PIL import ImageOps
+from streamlit.delta_generator import DeltaGenerator
 
-from app import services
+from app.crop import adjust_crop
+from app.dataset_pictures import dataset_of, dataset_picture
+from app.paste import NAME, paste_box
+from app.pictures import Picture, View, get_view, open_picture
+from app.thumbs import Thumb, strip, thumbnail
+from app.tray import LIMITS, chosen, complain, draw_tray, put, put_files
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
-from dvt_core.images import open_image
-from dvt_core.samples import Sample, get_sample, list_samples
+from dvt_core.samples import Sample, list_samples
 
-SOURCES = ("samples", "upload", "camera")
-THUMB_PX = 128
+SAMPLES, UPLOAD, CAMERA, DATA_SET = "samples", "upload", "camera", "data set"
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One encoded picture and what is known about it.
+def choose_picture(bundle: Bundle, slot: str = "") -> tuple[Picture, View]:
+    """Draws the intake and returns the picture to look at, opened.
 
-    Attributes:
-        data: the bytes of the file.
-        name: file name or title, for people.
-        source: where a sample is from and its licence; "" for a person's own picture.
-        label: the class word a sample is labelled with; "" if unknown.
+    Args:
+        bundle: the model.
+        slot: "" for a page's only chooser; another word gives a second one with its own state,
+            its keys and parameters of the link beginning with that word. Both share the tray.
     """
-
-    data: bytes
-    name: str
-    source: str = ""
-    label: str = ""
-
-    @property
-    def digest(self) -> str:
-        """The key of everything that is kept about this picture."""
-        return services.digest(self.data)
-
-
-def choose_picture(bundle: Bundle) -> tuple[Picture, services.View]:
-    """Draws the intake and returns the picture to look at, opened."""
+    prefix = f"{slot}_" if slot else ""
     chooser, room = st.columns([3, 7])
-    source = chooser.segmented_control(
-        "Picture from",
-        SOURCES,
-        default=SOURCES[0],
-        required=True,
-        key="from",
-        bind="query-params",
-    )
+    source = _ask_source(bundle, chooser, prefix)
     with room:
-        sample = _pick_sample(bundle, source == SOURCES[0])
-        own = {"upload": _upload, "camera": _photograph}.get(source, _nothing)()
-    if own is not None:
-        try:
-            view = services.get_view(bundle, own.digest, own.data)
-        except InputError as error:
-            st.warning(
-                f"{own.name}: {error}. JPEG, PNG, WebP, GIF, BMP and TIFF work. "
-                "Below is the last picture that worked."
-            )
-        else:
-            st.session_state["look_own"] = own
-            return own, view
-    picture = sample if source == SOURCES[0] else st.session_state.get("look_own", sample)
-    return picture, services.get_view(bundle, picture.digest, picture.data)
+        sample = _pick_sample(bundle, prefix, is_shown=source == SAMPLES)
+        picture = None
+        if source in (UPLOAD, CAMERA):
+            picture = _own(source, prefix)
+        elif source == DATA_SET:
+            picture = _of_data_set(bundle, prefix)
+    picture = picture or sample
+    with chooser:
+        picture = adjust_crop(bundle, picture, prefix)
+    return picture, get_view(bundle, picture)
 
 
-def _upload() -> Picture | None:
-    file = st.file_uploader(
-        "A picture from this device",
-        key="look_upload",
-        help="JPEG, PNG, WebP, GIF, BMP or TIFF, up to 20 MB. It stays in this computer's memory.",
+def _ask_source(bundle: Bundle, chooser: DeltaGenerator, prefix: str) -> str:
+    sources = (SAMPLES, UPLOAD, CAMERA, *((DATA_SET,) if dataset_of(bundle) else ()))
+    key = f"{prefix}from"
+    if st.session_state.get(key, SAMPLES) not in sources:  # another model's data set
+        st.session_state[key] = SAMPLES
+    return chooser.segmented_control(
+        "Picture from", sources, default=SAMPLES, required=True, key=key, bind="query-params"
     )
-    return None if file is None else Picture(file.getvalue(), _plain(file.name))
 
 
-def _plain(name: str) -> str:
-    """A file name from outside, short and without characters that mean something on the page."""
-    return re.sub(r"[^\w .()-]", "_", name)[-60:]
+def _own(source: str, prefix: str) -> Picture | None:
+    """The widgets for own pictures and the tray of them; None if there is none yet."""
+    sentences = _upload(prefix) if source == UPLOAD else _photograph(prefix)
+    complain(sentences)
+    draw_tray(prefix)
+    return chosen(prefix)
 
 
-def _nothing() -> None:
-    return None
+def _upload(prefix: str) -> list[str]:
+    """Takes in files and what is pasted; one sentence for each that cannot be used."""
+    files = st.file_uploader(
+        "Pictures from this device: choose, or drop them here",
+        accept_multiple_files=True,
+        key=f"{prefix}look_upload",
+        help="Nothing is written to disk, and nothing leaves the machine that serves this page.",
+    )
+    sentences = put_files(files, prefix)
+    try:
+        pasted = paste_box(prefix)
+        if pasted is not None:
+            open_picture(pasted)
+            put(pasted, prefix)
+    except InputError as error:
+        sentences = [f"{NAME}: {error}", *sentences]
+    st.caption(LIMITS)
+    return sentences
 
 
-def _photograph() -> Picture | None:
+def _photograph(prefix: str) -> list[str]:
     st.caption("The camera needs this page on localhost or https; on a phone, upload works too.")
-    file = st.camera_input("A picture from the camera", key="look_camera")
-    return None if file is None else Picture(file.getvalue(), "camera")
+    file = st.camera_input("A picture from the camera", key=f"{prefix}look_camera")
+    return put_files([] if file is None else [file], prefix, "camera")
 
 
-def _pick_sample(bundle: Bundle, shown: bool) -> Picture:
+def _of_data_set(bundle: Bundle, prefix: str) -> Picture | None:
+    """A test image; None, and a sentence, if there is none to be had."""
+    try:
+        picture = dataset_picture(bundle, dataset_of(bundle), prefix)
+        if picture is not None:
+            open_picture(picture)
+        return picture
+    except InputError as error:
+        st.warning(f"{error}. Below is a sample.")
+        return None
+
+
+def _pick_sample(bundle: Bundle, prefix: str, *, is_shown: bool) -> Picture:
     samples = {sample.id: sample for sample in list_samples(bundle.class_names)}
-    chosen = st.session_state.get("look_sample", st.query_params.get("sample"))
-    sample = samples.get(chosen or "") or next(iter(samples.values()))
-    if shown:
-        _gallery(tuple(samples.values()), sample)
+    asked = st.session_state.get(f"{prefix}look_sample", st.query_params.get(f"{prefix}sample"))
+    sample = samples.get(asked or "") or next(iter(samples.values()))
+    if is_shown:
+        thumbs = _sample_thumbs(tuple(samples.values()), prefix)
+        strip(f"{prefix}samples", thumbs, sample.id, partial(_take_sample, prefix))
+    return _opened_sample(sample)
+
+
+def _opened_sample(sample: Sample) -> Picture:
     return Picture(
         sample.path.read_bytes(),
         sample.title,
@@ -112,41 +122,19 @@ def _pick_sample(bundle: Bundle, shown: bool) -> Picture:
     )
 
 
-def _gallery(samples: tuple[Sample, ...], chosen: Sample) -> None:
-    """A strip of thumbnails; each is a button with the sample's word."""
-    frame = f".st-key-{_button_key(chosen.id)} button{{outline:3px solid;outline-offset:-3px}}"
-    st.html(f"<style>{_thumbnail_css(tuple(s.id for s in samples))}{frame}</style>")
-    with st.container(horizontal=True, wrap=False, gap="xsmall", key="samples"):
-        for sample in samples:
-            st.button(
-                sample.label.split(",")[0],
-                help=sample.title,
-                key=_button_key(sample.id),
-                on_click=_take_sample,
-                args=(sample.id,),
-                width=84,
-            )
-
-
-def _take_sample(sample_id: str) -> None:
-    st.session_state["look_sample"] = st.query_params["sample"] = sample_id
-
-
-def _button_key(sample_id: str) -> str:
-    return "sample_" + "".join(c if c.isalnum() else "_" for c in sample_id)
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def _thumbnail_css(sample_ids: tuple[str, ...]) -> str:
-    """One rule per sample that puts its picture on its button."""
-    rules = []
-    for sample_id in sample_ids:
-        image = ImageOps.fit(open_image(get_sample(sample_id).path), (THUMB_PX, THUMB_PX))
-        out = io.BytesIO()
-        image.save(out, "JPEG", quality=80)
-        data = base64.b64encode(out.getvalue()).decode()
-        rules.append(
-            f".st-key-{_button_key(sample_id)} button"
-            f"{{background-image:url(data:image/jpeg;base64,{data})}}"
+@st.cache_data(max_entries=16, show_spinner=False)
+def _sample_thumbs(samples: tuple[Sample, ...], prefix: str) -> list[Thumb]:
+    return [
+        Thumb(
+            f"{prefix}sample_{sample.id}",
+            sample.label.split(",")[0],
+            sample.title,
+            thumbnail(_opened_sample(sample)),
+            sample.id,
         )
-    return "".join(rules)
+        for sample in samples
+    ]
+
+
+def _take_sample(prefix: str, sample_id: str) -> None:
+    st.session_state[f"{prefix}look_sample"] = st.query_params[f"{prefix}sample"] = sample_id

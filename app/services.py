@@ -6,7 +6,6 @@ results are keyed by small hashable values and fetch the model inside.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Callable
@@ -18,7 +17,6 @@ from typing import Any
 import numpy as np
 import streamlit as st
 import torch
-from PIL import Image
 
 from app.benchmark import Benchmark, load_benchmark
 from app.worker import Worker
@@ -28,7 +26,6 @@ from dvt_core.config import DVTConfig
 from dvt_core.criteria import CriteriaPoint, criteria_curve
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
-from dvt_core.images import Preprocess, open_image
 from dvt_core.inference import classify
 from dvt_core.macs import exit_macs
 from dvt_core.model import DynamicViT, build_model
@@ -40,29 +37,11 @@ from dvt_core.study import ABLATION, BASELINES, Saving, Study, load_study, savin
 from dvt_core.thresholds import OperatingPoint, sweep
 
 THREADS_ENV = "DVT_THREADS"
-ORIGINAL_PX = 640
 TABLES = ("calibration", "test")
 FILES = (CONFIG, WEIGHTS, AUTHORS, RELIABILITY, *(f"{split}.parquet" for split in TABLES))
 SOLVED_POINTS = 100  # of the solved front, which may have thousands, are drawn
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """One picture, opened safely, as one model takes it.
-
-    Attributes:
-        original: RGB, at most `ORIGINAL_PX` on a side, for showing.
-        size: (width, height) of the picture as it came, upright.
-        seen: RGB, `img_size` x `img_size`, what the model sees.
-        tensor: (1, 3, img_size, img_size) float32, normalised.
-    """
-
-    original: Image.Image
-    size: tuple[int, int]
-    seen: Image.Image
-    tensor: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -78,11 +57,6 @@ class Curve:
     shared: tuple[OperatingPoint, ...]
     solved: tuple[OperatingPoint, ...]
     exits: tuple[tuple[float, float], ...]
-
-
-def digest(data: bytes) -> str:
-    """The name under which a picture's results are kept."""
-    return hashlib.sha256(data).hexdigest()
 
 
 @st.cache_resource(show_spinner=False)
@@ -242,26 +216,6 @@ def get_criteria(bundle: Bundle) -> tuple[CriteriaPoint, ...]:
     return criteria_curve(get_table(bundle, "calibration"), get_table(bundle, "test"))
 
 
-@st.cache_resource(max_entries=64, show_spinner="Opening the picture", hash_funcs=BY_WEIGHTS)
-def get_view(bundle: Bundle, picture: str, _data: bytes) -> View:
-    """A picture as the model takes it.
-
-    Args:
-        bundle: the model.
-        picture: `digest` of the data.
-        _data: the encoded image file.
-
-    Raises:
-        InputError: no image that can be opened safely.
-    """
-    image = open_image(_data)
-    preprocess = Preprocess.from_config(bundle.config)
-    original = image.copy()
-    original.thumbnail((ORIGINAL_PX, ORIGINAL_PX))
-    tensor = preprocess(image)[None]
-    return View(original, image.size, preprocess.view(image), tensor)
-
-
 @st.cache_data(max_entries=512, show_spinner="Running the cascade", hash_funcs=BY_WEIGHTS)
 def predict(
     bundle: Bundle,
@@ -275,10 +229,10 @@ def predict(
 
     Args:
         bundle: the model.
-        picture: `digest` of the picture's data.
+        picture: `digest` of the picture: its data and its crop.
         thresholds: `num_exits - 1` numbers.
         all_exits: run every exit, also those after the one that answers.
-        _tensor: (1, 3, H, W), from the picture's `View`.
+        _tensor: (1, 3, H, W), from the picture's view (`app.pictures`).
     """
     model, run = get_model(bundle), get_worker().run
     return run(classify, model, _tensor, thresholds, all_exits=all_exits)[0]

@@ -1,8 +1,8 @@
 """From a file of unknown origin to the picture a model sees.
 
 `open_image` is the one gate for foreign bytes: the kind of file is read from its first bytes
-against an allow-list and its size is checked before anything is decoded. `Preprocess` is the
-resize, crop and normalisation of one model.
+against an allow-list (`picture_kinds`) and its size is checked before anything is decoded.
+`Preprocess` is the resize, crop and normalisation of one model; a `Crop` moves its window.
 """
 
 from __future__ import annotations
@@ -15,32 +15,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
+from PIL import ExifTags, Image, ImageOps
 
 from dvt_core.config import IMAGENET_MEAN, IMAGENET_STD, DVTConfig
+from dvt_core.crop import CENTRE, Crop, Layout, lay_out
 from dvt_core.errors import InputError
+from dvt_core.picture_kinds import EXTENSIONS as EXTENSIONS
+from dvt_core.picture_kinds import KINDS as KINDS
+from dvt_core.picture_kinds import sniff
 
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 40_000_000  # what a decoder may produce
 MAX_JPEG_PIXELS = 200_000_000  # a baseline JPEG that is decoded at 1/8 to 1/2 of its sides
 KEPT_LONG_SIDE, KEPT_SHORT_SIDE = 1024, 512  # larger pictures are reduced to one of the two
-MAX_ASPECT = 8  # beyond it, the ends of a strip are cut off before it is enlarged
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+FULL_SIZE = "full_size"  # key in `info` of an opened picture
 
-_KINDS = (
-    ("JPEG", JpegImageFile, (b"\xff\xd8\xff",)),
-    ("PNG", PngImageFile, (b"\x89PNG\r\n\x1a\n",)),
-    ("WebP", WebPImageFile, (b"RIFF",)),
-    ("GIF", GifImageFile, (b"GIF87a", b"GIF89a")),
-    ("BMP", BmpImageFile, (b"BM",)),
-    ("TIFF", TiffImageFile, (b"II*\0", b"MM\0*")),
-)
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -66,11 +55,12 @@ _DECODE_ERRORS = (
 def open_image(source: Path | str | bytes) -> Image.Image:
     """The picture in a file or in bytes as 8-bit RGB, upright, detached from the file.
 
-    Accepts JPEG, PNG, WebP, GIF, BMP and TIFF in any colour mode: transparency is laid over
-    white, 16-bit and float values are scaled to 0..255, animations and multi-page files give
-    their first frame, the EXIF orientation is applied. Pictures whose longer side exceeds 1024
-    and whose shorter side exceeds 512 pixels are reduced to one of the two. Colour profiles are
-    not applied. Safe to call from several threads.
+    Accepts JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF in any colour mode: transparency is laid
+    over white, 16-bit and float values are scaled to 0..255, animations and multi-page files
+    give their first frame, the EXIF orientation is applied. Pictures whose longer side exceeds
+    1024 and whose shorter side exceeds 512 pixels are reduced to one of the two;
+    `info["full_size"]` is (width, height) before that. Colour profiles are not applied. Safe to
+    call from several threads.
 
     Raises:
         InputError: not a readable picture of these kinds, or too large.
@@ -101,28 +91,24 @@ def _decode(data: bytes, name: str) -> Image.Image:
         raise InputError(f"{name} is empty, expected a picture")
     if len(data) > MAX_BYTES:
         raise InputError(f"{name} is larger than {MAX_BYTES // 10**6} MB, choose a smaller file")
-    kind, plugin = _sniff(data, name)
+    kind, plugin = sniff(data, name)
     try:
         image = plugin(io.BytesIO(data))
         _check_size(image, name)
+        full_size = image.size
         if image.format == "JPEG":
             image.draft("RGB", (KEPT_LONG_SIDE, KEPT_LONG_SIDE))
         image.load()
-        return _reduce(_to_rgb(_upright(image), name))
+        image, is_turned = _upright(image)
+        image = _reduce(_to_rgb(image, name))
+        image.info[FULL_SIZE] = full_size[::-1] if is_turned else full_size
+        return image
     except InputError:
         raise
     except _DECODE_ERRORS as error:
         raise InputError(
             f"{name} cannot be decoded: the {kind} data is damaged or incomplete ({error})"
         ) from error
-
-
-def _sniff(data: bytes, name: str) -> tuple[str, type]:
-    for kind, plugin, signatures in _KINDS:
-        if data.startswith(signatures) and (kind != "WebP" or data[8:12] == b"WEBP"):
-            return kind, plugin
-    kinds = ", ".join(kind for kind, _, _ in _KINDS)
-    raise InputError(f"{name} is not a picture of a known kind, expected one of {kinds}")
 
 
 def _check_size(image: Image.Image, name: str) -> None:
@@ -143,11 +129,13 @@ def _check_size(image: Image.Image, name: str) -> None:
         )
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
+    """The picture with its EXIF orientation applied, and whether it lay on its side."""
     try:
-        return ImageOps.exif_transpose(image)
+        is_turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+        return ImageOps.exif_transpose(image), is_turned
     except _DECODE_ERRORS:  # damaged EXIF data in a picture that is otherwise fine
-        return image
+        return image, False
 
 
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:
@@ -222,22 +210,31 @@ class Preprocess:
             interpolation=config.interpolation,
         )
 
-    def view(self, image: Image.Image) -> Image.Image:
+    def view(self, image: Image.Image, crop: Crop = CENTRE) -> Image.Image:
         """What the model sees: 8-bit RGB, `img_size` x `img_size`."""
-        image = _cut_ends(image if image.mode == "RGB" else image.convert("RGB"))
-        width, height = image.size
-        short = math.floor(self.img_size / self.crop_pct)
-        scale = short / min(width, height)
-        if scale != 1:
-            size = (max(short, int(width * scale)), max(short, int(height * scale)))
-            image = image.resize(size, _FILTERS[self.interpolation])
-        left = round((image.width - self.img_size) / 2)
-        top = round((image.height - self.img_size) / 2)
-        return image.crop((left, top, left + self.img_size, top + self.img_size))
+        image = image if image.mode == "RGB" else image.convert("RGB")
+        layout = self._layout(image.size, crop)
+        if layout.kept != (0, 0, *image.size):
+            image = image.crop(layout.kept)
+        if layout.resized != image.size:
+            image = image.resize(layout.resized, _FILTERS[self.interpolation])
+        return image.crop(layout.window)
 
-    def __call__(self, image: Image.Image) -> torch.Tensor:
+    def frame(
+        self, size: tuple[int, int], crop: Crop = CENTRE
+    ) -> tuple[float, float, float, float]:
+        """Where a crop lies in a picture of this (width, height): left, top, right, bottom.
+
+        In pixels of the picture, with fractions. The filter looks a pixel or two further.
+        """
+        return self._layout(size, crop).frame
+
+    def _layout(self, size: tuple[int, int], crop: Crop) -> Layout:
+        return lay_out(size, crop, img_size=self.img_size, crop_pct=self.crop_pct)
+
+    def __call__(self, image: Image.Image, crop: Crop = CENTRE) -> torch.Tensor:
         """The model's input for one picture: (3, img_size, img_size) float32, normalised."""
-        pixels = torch.from_numpy(np.array(self.view(image)))  # (H, W, 3)
+        pixels = torch.from_numpy(np.array(self.view(image, crop)))  # (H, W, 3)
         return self.normalize(pixels.permute(2, 0, 1))
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
@@ -253,13 +250,3 @@ class Preprocess:
     def _scale(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         mean = torch.tensor(self.mean, device=device).view(-1, 1, 1)
         return mean, torch.tensor(self.std, device=device).view(-1, 1, 1)
-
-
-def _cut_ends(image: Image.Image) -> Image.Image:
-    """The middle of a very long strip: enlarging all of it could take gigabytes."""
-    width, height = image.size
-    keep = MAX_ASPECT * min(width, height)
-    if max(width, height) <= keep:
-        return image
-    left, top = max(0, (width - keep) // 2), max(0, (height - keep) // 2)
-    return image.crop((left, top, left + min(width, keep), top + min(height, keep)))

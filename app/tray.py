@@ -1,0 +1,151 @@
+"""A person's own pictures of this session: uploaded, pasted or photographed, as encoded bytes.
+
+The tray is bounded, and shared by all choosers of a page. What cannot be opened never gets in and
+is answered with one sentence each.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import partial
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from app.pictures import Picture, open_picture
+from app.thumbs import Thumb, strip, thumbnail
+from dvt_core.errors import InputError
+from dvt_core.images import KINDS, MAX_BYTES, MAX_JPEG_PIXELS, MAX_PIXELS
+
+MAX_PICTURES, MAX_TRAY_BYTES = 24, 60_000_000
+MAX_SENTENCES = 5
+TRAY = "look_tray"  # session key: tuple of pictures, oldest first
+LEFT = "look_tray_left"  # session key: how many have left it for want of room
+WORKS = f"{', '.join(KINDS[:-1])} and {KINDS[-1]} work"
+LIMITS = (
+    f"{', '.join(KINDS)}; up to {MAX_BYTES // 10**6} MB and {MAX_PIXELS // 10**6} megapixels "
+    f"each (most JPEGs up to {MAX_JPEG_PIXELS // 10**6}). Your last {MAX_PICTURES} pictures, at "
+    f"most {MAX_TRAY_BYTES // 10**6} MB, stay in the server's memory while this page is open."
+)
+
+
+def within_limits(pictures: tuple[Picture, ...]) -> tuple[Picture, ...]:
+    """The newest pictures (at the end) that fit into the tray together; the last one always."""
+    kept: list[Picture] = []
+    room = MAX_TRAY_BYTES
+    for picture in reversed(pictures):
+        room -= len(picture.data)
+        if kept and (room < 0 or len(kept) == MAX_PICTURES):
+            break
+        kept.insert(0, picture)
+    return tuple(kept)
+
+
+def tray() -> tuple[Picture, ...]:
+    """This session's own pictures, oldest first."""
+    return st.session_state.get(TRAY, ())
+
+
+def put(picture: Picture, prefix: str) -> None:
+    """Puts a picture that was opened before into the tray, and chooses it for one chooser."""
+    others = tuple(each for each in tray() if each.content != picture.content)
+    kept = within_limits((*others, picture))
+    st.session_state[LEFT] = st.session_state.get(LEFT, 0) + len(others) + 1 - len(kept)
+    st.session_state[TRAY] = kept
+    st.session_state[_chosen_key(prefix)] = picture.content
+
+
+def put_files(files: Iterable[UploadedFile], prefix: str, name: str = "") -> list[str]:
+    """Puts new files into the tray; the widget hands in the same ones in every run.
+
+    Args:
+        files: what lies in an upload or camera widget.
+        prefix: of the session keys of this chooser.
+        name: what to call the picture; "" for the file's own name.
+
+    Returns:
+        One sentence for every file there that cannot be used.
+    """
+    key = f"{prefix}look_checked_{name}"
+    before: dict[str, str] = st.session_state.get(key, {})
+    now: dict[str, str] = {}
+    for file in files:
+        known = before.get(file.file_id)
+        now[file.file_id] = _put_file(file, prefix, name) if known is None else known
+    st.session_state[key] = now
+    return [sentence for sentence in now.values() if sentence]
+
+
+def _put_file(file: UploadedFile, prefix: str, name: str) -> str:
+    picture = Picture(file.getvalue(), name or plain(file.name))
+    try:
+        open_picture(picture)
+    except InputError as error:
+        return f"{picture.name}: {error}"
+    put(picture, prefix)
+    return ""
+
+
+def plain(name: str) -> str:
+    """A file name from outside, short and without characters that mean something on the page."""
+    return re.sub(r"[^\w .()-]", "_", name)[-60:]
+
+
+def complain(sentences: list[str]) -> None:
+    """Says what could not be used, in one box and not at any length."""
+    if not sentences:
+        return
+    told = [f"{sentence}." for sentence in sentences[:MAX_SENTENCES]]
+    if more := len(sentences) - len(told):
+        told.append(f"And {more} more.")
+    told.append(f"{WORKS}. Below is the last picture that worked.")
+    st.warning("\n\n".join(told))
+
+
+def chosen(prefix: str) -> Picture | None:
+    """The chooser's own picture: the one pressed, else the newest; None if the tray is empty."""
+    content = st.session_state.get(_chosen_key(prefix))
+    for picture in tray():
+        if picture.content == content:
+            return picture
+    return tray()[-1] if tray() else None
+
+
+def draw_tray(prefix: str) -> None:
+    """Draws thumbnails to choose among, once there is more than one picture."""
+    pictures, picture = tray(), chosen(prefix)
+    if picture is None:
+        return
+    if len(pictures) > 1:
+        thumbs = [
+            Thumb(
+                f"{prefix}tray_{each.content[:12]}",
+                each.name[:10],
+                each.name,
+                thumbnail(each),
+                each.content,
+            )
+            for each in reversed(pictures)
+        ]
+        strip(f"{prefix}tray", thumbs, picture.content, partial(_choose, prefix))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "remove this picture", key=f"{prefix}look_remove", on_click=_remove, args=(prefix,)
+        )
+        if left := st.session_state.get(LEFT, 0):
+            room = f"{MAX_PICTURES} pictures and {MAX_TRAY_BYTES // 10**6} MB"
+            st.caption(f"The oldest left to make room ({left}): there is space for {room}.")
+
+
+def _choose(prefix: str, content: str) -> None:
+    st.session_state[_chosen_key(prefix)] = content
+
+
+def _remove(prefix: str) -> None:
+    gone = chosen(prefix)
+    st.session_state[TRAY] = tuple(each for each in tray() if each is not gone)
+
+
+def _chosen_key(prefix: str) -> str:
+    return f"{prefix}look_own"
