@@ -5,19 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
-from PIL import Image
 
-from app.figures.exits import badge, confidence, top_classes, word
+from app.figures.exits import word
 from app.figures.theme import MacUnit, exit_name, percent, times_less
-from app.figures.tokens import ghosted, token_grid
 from app.intake import Picture
+from app.pictures import View
 from dvt_core.bundle import Bundle
-from dvt_core.config import StageConfig
 from dvt_core.macs import exit_macs
-from dvt_core.results import ExitRecord, Prediction
+from dvt_core.results import Prediction
 
 STYLE = Path(__file__).with_name("style.css")
-LATER = "look_later"  # session key: show what the skipped exits would say
 NAMED_CLASSES = 12  # up to this many classes are listed by name
 
 
@@ -48,6 +45,16 @@ def metric(label: str, value: str, remark: str, more: str | None = None) -> None
     st.metric(label, value, remark, delta_color="off", delta_arrow="off", help=more)
 
 
+def picture_panel(bundle: Bundle, picture: Picture, view: View) -> None:
+    """The picture as it came, and where it is from."""
+    side = bundle.config.img_size
+    st.image(view.original, width="stretch", alt=f"the picture: {picture.name}")
+    st.caption(
+        f"{picture.name}, {view.size[0]}x{view.size[1]} pixels; the model sees "
+        f"{side}x{side}. {picture.source}"
+    )
+
+
 def about_classes(bundle: Bundle, picture: Picture) -> None:
     """Says so when the picture's own word is none of the model's classes, and lists them."""
     names = bundle.class_names
@@ -67,84 +74,3 @@ def about_classes(bundle: Bundle, picture: Picture) -> None:
 def _word(class_name: str) -> str:
     """What two data sets' names of one class have in common."""
     return word(class_name).lower()
-
-
-def lane_head(stage_index: int, stage: StageConfig) -> str:
-    """The title line of a stage's lane, as HTML."""
-    side = stage.grid_size
-    return (
-        f'<div class="dvt-head">{badge(stage_index)}<span>stage {stage_index + 1} · '
-        f"{side}x{side} = {side * side} tokens</span></div>"
-    )
-
-
-def computed_lane(
-    bundle: Bundle, seen: Image.Image, prediction: Prediction, record: ExitRecord
-) -> None:
-    """One stage that ran: grid, top-5, confidence against threshold, verdict, cost."""
-    index, stage = record.exit_index, bundle.config.stages[record.exit_index]
-    is_last = index == bundle.config.num_exits - 1
-    threshold = None if is_last else prediction.thresholds[index]
-    if index < prediction.exit_index:
-        verdict = "Not sure enough, go on."
-    elif threshold is None:
-        verdict = f"Last exit, it always answers: {exit_name(index)}."
-    else:
-        verdict = f"Sure enough, stop: {exit_name(index)}."
-    before = prediction.records[index - 1] if index else None
-    with st.container(border=True, key=f"lane_{index}", height="stretch"):
-        st.html(lane_head(index, stage))
-        _grid_picture(seen, stage)
-        st.html(top_classes(record, bundle.class_names))
-        st.html(confidence(record, threshold))
-        st.html(f'<p class="dvt-verdict">{verdict}</p>')
-        st.caption(_cost_line(bundle, record, before))
-
-
-def skipped_lane(
-    bundle: Bundle, seen: Image.Image, prediction: Prediction, record: ExitRecord | None, index: int
-) -> None:
-    """One stage after the exit that answered: not computed, or computed because someone asked.
-
-    The first of these lanes holds the switch to ask (`LATER` in the session).
-    """
-    stage, costs = bundle.config.stages[index], exit_macs(bundle.config)
-    cost = MacUnit.of(costs).format(costs[index] - costs[index - 1])
-    stopped = exit_name(prediction.exit_index)
-    with st.container(border=True, key=f"ghost_{index}", height="stretch"):
-        st.html(lane_head(index, stage))
-        if record is None:
-            _grid_picture(seen, stage, is_ghost=True)
-            words = f"Not computed: the model stopped at {stopped}."
-            st.html(f'<p class="dvt-verdict dvt-ghost">{words}</p>')
-            st.caption(f"{cost} spared.")
-        else:
-            _grid_picture(seen, stage)
-            st.html(f'<div class="dvt-ghost">{top_classes(record, bundle.class_names)}</div>')
-            st.html('<p class="dvt-verdict dvt-ghost">Not part of the answer.</p>')
-            words = f"Computed because you asked, for {cost} more. The model stopped at {stopped}."
-            st.caption(words)
-        if index == prediction.exit_index + 1:
-            st.toggle(
-                "show what the later exits would say",
-                key=LATER,
-                help="Runs the stages that were skipped. They are not part of the answer.",
-            )
-
-
-def _grid_picture(seen: Image.Image, stage: StageConfig, *, is_ghost: bool = False) -> None:
-    picture = token_grid(seen, stage)
-    side = stage.grid_size
-    st.image(
-        ghosted(picture) if is_ghost else picture,
-        width="stretch",
-        alt=f"the picture under a grid of {side} by {side} tokens",
-    )
-
-
-def _cost_line(bundle: Bundle, record: ExitRecord, before: ExitRecord | None) -> str:
-    unit = MacUnit.of(exit_macs(bundle.config))
-    macs = record.macs - (before.macs if before else 0)
-    milliseconds = record.milliseconds - (before.milliseconds if before else 0)
-    total = f" · {unit.format(record.macs)} so far" if before else ""
-    return f"+{unit.format(macs)}, {milliseconds:.1f} ms{total}"

@@ -1,50 +1,51 @@
-"""Look: one picture's trace through the cascade."""
+"""Look: one picture's trace through the cascade, or two side by side."""
 
 import streamlit as st
 
-from app import services
-from app.components import LATER, about_classes, answer, computed_lane, skipped_lane
+from app.components import about_classes, answer, picture_panel
 from app.dial import dial
-from app.figures.tokens import enlarge
 from app.intake import choose_picture
 from app.model_choice import current_bundle
+from app.trace import ask_later, run_cascade, trace
 from dvt_core.errors import InputError
+
+KEYS = ("trace", "trace_second")
 
 st.title("Look", anchor=False)
 st.markdown("Which exit is sure enough about this picture?")
 
 bundle = current_bundle()
 try:
-    picture, view = choose_picture(bundle)
+    chosen = [choose_picture(bundle)]
     setting = dial(bundle)
-    prediction = services.predict(
-        bundle, picture.digest, setting.thresholds, all_exits=False, _tensor=view.tensor
+    shown, switches = st.container(), st.container(horizontal=True, gap="large")
+    is_compared = switches.toggle(
+        "compare with a second picture",
+        key="look_compare",
+        bind="query-params",
+        help="Two traces under one dial.",
     )
-    later = ()
-    if prediction.exit_index < bundle.config.num_exits - 1 and st.session_state.get(LATER):
-        later = services.predict(
-            bundle, picture.digest, setting.thresholds, all_exits=True, _tensor=view.tensor
-        ).records[prediction.exit_index + 1 :]
+    if is_compared:
+        with shown:
+            chosen.append(choose_picture(bundle, slot="second"))
+    runs = [run_cascade(bundle, *picture, setting.thresholds) for picture in chosen]
 except InputError as error:
     st.error(f"{error}.")
     st.stop()
 
-answer(bundle, picture, prediction)
+with shown:
+    sides = st.columns(2, gap="medium") if is_compared else (st.container(),)
+for number, (picture, view) in enumerate(chosen):
+    prediction, later = runs[number]
+    with sides[number]:
+        beside, room = st.columns([2, 5 if is_compared else 8])
+        with beside:
+            picture_panel(bundle, picture, view)
+        with room:
+            trace(bundle, view, prediction, later, key=KEYS[number], name=picture.name)
+        answer(bundle, picture, prediction)
+with switches:
+    ask_later([prediction for prediction, _ in runs], bundle.config.num_exits)
 
-lanes = st.grid("auto", min_column_width=210)
-with lanes.cell(), st.container(border=True, height="stretch", key="picture"):
-    st.html('<div class="dvt-head">the picture</div>')
-    st.image(view.original, width="stretch", alt=f"the picture: {picture.name}")
-    side = bundle.config.img_size
-    st.html(f'<div class="dvt-head">as the model sees it: {side}x{side} pixels</div>')
-    st.image(enlarge(view.seen), width="stretch", alt="the picture as the model sees it")
-    st.caption(f"{picture.name}, {view.size[0]}x{view.size[1]} pixels. {picture.source}")
-for record in prediction.visited:
-    with lanes.cell():
-        computed_lane(bundle, view.seen, prediction, record)
-for index in range(prediction.exit_index + 1, bundle.config.num_exits):
-    with lanes.cell():
-        record = later[index - prediction.exit_index - 1] if later else None
-        skipped_lane(bundle, view.seen, prediction, record, index)
-
-about_classes(bundle, picture)
+for picture, _ in chosen:
+    about_classes(bundle, picture)

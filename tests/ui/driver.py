@@ -46,3 +46,10 @@ def chart(at: AppTest) -> dict[str, dict]:
 def rows(at: AppTest, index: int = 0) -> list[dict[str, str]]:
     """A table's rows."""
     return at.table[index].value.to_dict("records")
+
+
+def sent(at: AppTest, key: str) -> dict:
+    """What the page sends to the live component with this key."""
+    components = at.get("bidi_component")
+    (found,) = [one.proto for one in components if one.proto.id.endswith(f"-{key}")]
+    return json.loads(found.json)
