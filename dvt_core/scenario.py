@@ -58,7 +58,7 @@ class Scenario:
 _BURSTS = ((10, 240, 4.0), (28, 620, 4.0), (46, 110, 3.0))
 _USUAL, _CAPACITY = 45, 50  # images per second: what usually comes, full cascades it can compute
 
-# The phone: from this charge upwards, this share of the full cascade's cost per picture.
+# The phone: from this charge upwards, this share of the full cascade's cost per image.
 _POWER_SAVING = ((0.60, 1.0), (0.40, 0.6), (0.20, 0.35), (0.08, 0.18), (0.0, 0.08))
 
 
@@ -92,7 +92,7 @@ def _phone() -> Scenario:
     return Scenario(
         "phone",
         "A phone running out of battery",
-        "Below 60, 40, 20 and 8 % of charge the phone allows a picture "
+        "Below 60, 40, 20 and 8 % of charge the phone allows an image "
         "60, 35, 18 and 8 % of the full cascade's cost.",
         "minutes",
         5.0,
