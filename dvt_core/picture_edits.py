@@ -32,6 +32,7 @@ class Edit:
         high: largest value.
         step: distance of neighbouring values; it divides `high - low` into a multiple of eight.
         neutral: the value that leaves every pixel as it is.
+        note: one sentence on how it is done.
         change: from (picture, value, seed) to the changed picture.
     """
 
@@ -42,6 +43,7 @@ class Edit:
     high: float
     step: float
     neutral: float
+    note: str
     change: Callable[[Image.Image, float, int], Image.Image]
 
     def label(self, value: float) -> str:
@@ -95,6 +97,7 @@ def _zoom_out(image: Image.Image, times: float, _: int) -> Image.Image:
 
 
 def _blur(image: Image.Image, percent: float, _: int) -> Image.Image:
+    """A Gaussian whose standard deviation is so many % of the side."""
     return image.filter(ImageFilter.GaussianBlur(image.width * percent / 100))
 
 
@@ -127,14 +130,21 @@ def _noise(image: Image.Image, percent: float, seed: int) -> Image.Image:
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
 
 
+_FRAME = "The frame around it is the picture's mean grey."
+_BLUR = "Gaussian; beyond the border the outermost pixels go on."
+_SQUARE = "The square is the picture's mean grey."
+_DARK = "Every pixel is multiplied by what is left."
+_CORNERS = "Into the corners comes the picture's mirror image."
+_GRAIN = "Normal noise, always the same; a larger value makes it stronger."
+
 EDITS: dict[str, Edit] = {
     edit.name: edit
     for edit in (
-        Edit("zoom out", "How many times smaller the picture is", "x", 1, 5, 0.25, 1, _zoom_out),
-        Edit("blur", "Blur: standard deviation, % of the side", " %", 0, 8, 0.5, 0, _blur),
-        Edit("occlude", "Covered square in the middle, % of the side", " %", 0, 80, 5, 0, _occlude),
-        Edit("darken", "Light taken away, %", " %", 0, 96, 4, 0, _darken),
-        Edit("rotate", "Turned anticlockwise, degrees", "°", 0, 180, 7.5, 0, _rotate),
-        Edit("noise", "Noise: standard deviation, % of full white", " %", 0, 40, 2.5, 0, _noise),
+        Edit("zoom out", "Times smaller", "x", 1, 5, 0.25, 1, _FRAME, _zoom_out),
+        Edit("blur", "Blur, in % of the picture's side", " %", 0, 8, 0.5, 0, _BLUR, _blur),
+        Edit("occlude", "Covered square, % of the side", " %", 0, 80, 5, 0, _SQUARE, _occlude),
+        Edit("darken", "Light taken away, in %", " %", 0, 96, 4, 0, _DARK, _darken),
+        Edit("rotate", "Degrees, anticlockwise", "°", 0, 180, 7.5, 0, _CORNERS, _rotate),
+        Edit("noise", "Noise, in % of full white", " %", 0, 40, 2.5, 0, _GRAIN, _noise),
     )
 }

@@ -111,7 +111,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class FirstPass:
-    """Seconds per image from a look at a few: enough to say how long a measurement will take.
+    """Seconds per image from a look at a few: enough to say how many can be measured.
 
     Attributes:
         adaptive_s: with the thresholds.
@@ -122,19 +122,15 @@ class FirstPass:
     full_s: float
 
     def images_within(self, seconds: float, batch_size: int, available: int) -> int:
-        """How many images, in whole batches, can be passed over six times in that time.
+        """How many images, in whole batches, can be passed over four times in that time.
 
         0 if not even one batch can, or if one would hold the model for longer than a second.
         """
-        passes = 1 + MIN_REPEATS + 2  # the warm-up, the least, and two for a better spread
+        passes = 1 + MIN_REPEATS  # the warm-up and the least
         possible = int(seconds / (passes * (self.adaptive_s + self.full_s)))
         if batch_size * self.full_s > LONGEST_BATCH_S:
             return 0
         return min(available, possible) // batch_size * batch_size
-
-    def estimate_s(self, images: int, repeats: int) -> float:
-        """Seconds that so many repetitions over so many images will take, warm-up included."""
-        return (repeats + 1) * images * (self.adaptive_s + self.full_s)
 
 
 def first_pass(
@@ -142,21 +138,22 @@ def first_pass(
     images: Tensor,
     thresholds: float | Sequence[float],
     *,
-    count: int = 4,
+    batch_size: int = 1,
     run: Run | None = None,
 ) -> FirstPass:
-    """Times both sides on the first `count` images, one by one; see `measure`.
+    """Times both sides on the first 4 images, or on the first batch if it is larger.
 
     Raises:
-        InputError: no images, or arguments that do not fit the model.
+        InputError: fewer images than a batch, or arguments that do not fit the model.
     """
-    if not len(images):
-        raise InputError("got no images, expected at least one")
+    if len(images) < batch_size:
+        raise InputError(f"got {len(images)} images, expected at least {batch_size}")
     limits, call = check_thresholds(thresholds, model.num_exits), run or _call
-    batches = images[:count].split(1)
+    few = images[: max(4 // batch_size, 1) * batch_size]
+    batches = few.split(batch_size)
     _pass(call, model, batches[:1], limits, 1, False)  # the very first calls are slow
     (adaptive, full), _ = _pass(call, model, batches, limits, 1, False)
-    return FirstPass(adaptive / len(batches), full / len(batches))
+    return FirstPass(adaptive / len(few), full / len(few))
 
 
 def measure(

@@ -25,14 +25,17 @@ from dvt_core.data_sources import DATASETS, find_folder
 from dvt_core.errors import InputError
 from dvt_core.images import Preprocess, open_image
 from dvt_core.samples import list_samples
-from dvt_core.timing import PerImage, Timing, first_pass, measure
+from dvt_core.timing import LONGEST_BATCH_S, PerImage, Progress, Timing, first_pass, measure
 
 BATCH_SIZES = (1, 16)
 IMAGES, REPEATS = 64, 15  # at most
+LEAST_IMAGES = 4
 LIMIT_S = 4.0  # for each batch size
 RESULTS = "real_time"  # session key
 KEPT_RESULTS = 8
 IMAGENET = "imagenet-1k"
+
+Show = Callable[[float, str], object]  # the share that is done, and what is being done
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,9 @@ def real_time_section(bundle: Bundle, setting: Setting) -> None:
     room = st.empty()
     if is_asked:
         try:
-            kept.pop(key, None)
-            kept[key] = _measure(bundle, setting.thresholds, room.progress)
+            result = _measure(bundle, setting.thresholds, room.progress)
+            kept.pop(key, None)  # so that it is kept as the newest
+            kept[key] = result
             for old in list(kept)[:-KEPT_RESULTS]:
                 del kept[old]
         except InputError as error:
@@ -84,48 +88,68 @@ def real_time_section(bundle: Bundle, setting: Setting) -> None:
         st.caption(f"Not measured yet at the thresholds {thresholds_text(setting.thresholds)}.")
 
 
-def _measure(
-    bundle: Bundle, thresholds: tuple[float, ...], show: Callable[[float, str], object]
-) -> Measured:
+def _measure(bundle: Bundle, thresholds: tuple[float, ...], show: Show) -> Measured:
     """A first pass over a few images, then every batch size that this computer can do in time.
 
     Args:
         bundle: the model.
         thresholds: those in force.
-        show: called with the share that is done and what is being done.
+        show: moves the bar.
     """
     show(0.0, "Opening the pictures")
     images, source = _pictures(bundle)
     model, run = services.get_model(bundle), services.get_worker().run
-    show(0.0, "A first pass, to see how long it will take")
-    cost = first_pass(model, images, thresholds, run=run)
-    counts = {size: cost.images_within(LIMIT_S, size, len(images)) for size in BATCH_SIZES}
-    counts[1] = max(counts[1], min(4, len(images)))  # a few in any case, however slow it is
-    sizes = [size for size in BATCH_SIZES if counts[size]]
-    total = sum(min(LIMIT_S, cost.estimate_s(counts[size], REPEATS)) for size in sizes)
-    began, timings = time.perf_counter(), []
-
-    for size in sizes:
-        words = f"About {max(1, round(total))} s in all: {_at_a_time(size)}"
-
-        def tell(done: int, passes: int, words: str = words) -> None:
-            show(min(1.0, (time.perf_counter() - began) / total), words)
-
-        tell(0, 1)
+    timings: list[Timing] = []
+    for index, size in enumerate(BATCH_SIZES):
+        part = _share(bundle, thresholds, images, size, timings)
+        if not len(part):
+            continue
         timings.append(
             measure(
                 model,
-                images[: counts[size]],
+                part,
                 thresholds,
                 batch_size=size,
                 repeats=REPEATS,
                 limit_s=LIMIT_S,
-                progress=tell,
+                progress=_bar(show, index),
                 run=run,
             )
         )
     date = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     return Measured(tuple(timings), source, date)
+
+
+def _bar(show: Show, index: int) -> Progress:
+    """Moves the bar while one of `BATCH_SIZES` is measured."""
+    words = f"Measuring {_at_a_time(BATCH_SIZES[index])}, about {LIMIT_S:.0f} s"
+    began = time.perf_counter()
+
+    def tell(done: int, passes: int) -> None:
+        here = max(done / passes, (time.perf_counter() - began) / LIMIT_S)
+        show((index + min(1.0, here)) / len(BATCH_SIZES), words)
+
+    tell(0, 1)
+    return tell
+
+
+def _share(
+    bundle: Bundle,
+    thresholds: tuple[float, ...],
+    images: torch.Tensor,
+    batch_size: int,
+    before: list[Timing],
+) -> torch.Tensor:
+    """As many images as can be measured in time, by a first pass over a few; maybe none."""
+    too_slow = 2000 * LONGEST_BATCH_S  # ms; a batch takes less per image than one alone
+    if len(images) < batch_size or any(batch_size * t.full.median > too_slow for t in before):
+        return images[:0]
+    model, run = services.get_model(bundle), services.get_worker().run
+    cost = first_pass(model, images, thresholds, batch_size=batch_size, run=run)
+    count = cost.images_within(LIMIT_S, batch_size, len(images))
+    if batch_size == 1:
+        count = max(count, min(LEAST_IMAGES, len(images)))  # a few, however slow the model is
+    return images[:count]
 
 
 def _pictures(bundle: Bundle) -> tuple[torch.Tensor, str]:
@@ -228,7 +252,7 @@ def _caption(measured: Measured, thresholds: tuple[float, ...]) -> str:
     skipped = set(BATCH_SIZES) - {t.batch_size for t in measured.timings}
     slow = "".join(f" Batches of {n} were left out: too slow or too few pictures." for n in skipped)
     return (
-        f"{first.device}, {first.threads} torch threads, {measured.date}. Thresholds "
+        f"{first.device}, {measured.date}. Thresholds "
         f"{thresholds_text(thresholds)}. Pictures: {measured.source}; {ways}. Their shares per "
         "exit differ from the whole test set's. Medians, in brackets one in ten repetitions was "
         "quicker and one in ten slower; after a warm-up, the sides in turns. The saving that is "

@@ -169,6 +169,7 @@ def _ask(history: History) -> tuple[Edit, float]:
         float(edit.step),
         format=f"%g{edit.unit.replace('%', '%%')}",
         key=_slider_key(edit),
+        help=edit.note,
     )
     room.button(
         "sweep it",

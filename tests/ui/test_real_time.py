@@ -1,5 +1,6 @@
 """Real time without a browser: nothing runs unasked, and the table is what was measured."""
 
+import datetime
 import shutil
 
 import pytest
@@ -84,7 +85,8 @@ def test_real_time_measures_in_the_worker_and_shows_both_batch_sizes(models_dir,
     )
     assert rows(at)[1]["time (measured)"] == real_time._faster(many.time_ratio)
     assert one.threads == plain(torch.get_num_threads)
-    assert f"{one.threads} torch threads" in captions(at) and one.device in captions(at)
+    assert f"{one.device}, {datetime.date.today().year}" in captions(at)
+    assert f"(CPU, {one.threads} threads)" in one.device
 
 
 def test_real_time_shares_are_those_of_classify_on_the_named_pictures(models_dir):
@@ -121,7 +123,7 @@ def test_real_time_says_plainly_what_came_out(
     assert row["fewer MACs (simulated)"] == f"{100 / macs:.2f}x"
     assert row["all exits, ms per image"] == "100.0 (90.0 to 120.0)"
     assert (row["all exits, images/s"], row["batch"]) == ("10.0", "1")
-    assert said in words(at) and "Abacus, 2 torch threads" in captions(at)
+    assert said in words(at) and "Abacus, 20" in captions(at)
     assert "exit 1 75 %, exit 2 25 %, exit 3 0 %" in captions(at)
 
 
