@@ -156,7 +156,7 @@ def _threshold(scenario: Scenario, steps: Sequence[Step], exit_index: int) -> go
     """One exit's threshold, in the exit's colour; 0 lets all leave, above 1 nobody."""
     values = [step.thresholds[exit_index] for step in steps]
     words = [thresholds_text((value,)) for value in values]
-    wider = 2.5 * (len(steps[0].thresholds) - 1 - exit_index)  # seen below a later one's line
+    wider = 2 * (len(steps[0].thresholds) - 1 - exit_index)  # seen below a later one's line
     return _line(scenario, steps, values, f"threshold of {exit_name(exit_index)}").update(
         line={"color": exit_colour(exit_index), "width": 2.5 + wider},
         customdata=[*words, words[-1]],

@@ -65,7 +65,7 @@ def _simulation(bundle: Bundle) -> None:
 def _controls(models: dict[str, FixedModel]) -> tuple[Scenario, FixedModel, str]:
     """The three choices."""
     if st.session_state.get("fixed_model", next(iter(models))) not in models:
-        st.session_state["fixed_model"] = next(iter(models))  # the model was changed
+        st.session_state["fixed_model"] = next(iter(models))  # or the link would still ask for it
     with st.grid("auto", min_column_width=230):
         title = st.selectbox(
             "Scenario",
@@ -133,7 +133,11 @@ def _sums(adaptive: Total, fixed: Total, model: FixedModel, overload: str) -> No
         else:
             metric(
                 "Cascade: above the budget",
-                SUMS.format(adaptive.overspent),
-                f"{name}: {SUMS.format(fixed.overspent)}",
+                _sum(adaptive.overspent),
+                f"{name}: {_sum(fixed.overspent)}",
             )
-        metric("Cascade: spent", SUMS.format(adaptive.macs), f"{name}: {SUMS.format(fixed.macs)}")
+        metric("Cascade: spent", _sum(adaptive.macs), f"{name}: {_sum(fixed.macs)}")
+
+
+def _sum(macs: float) -> str:
+    return SUMS.format(macs) if macs else "nothing"

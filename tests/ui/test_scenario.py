@@ -141,7 +141,8 @@ def shown(at: AppTest) -> list[tuple[str, str]]:
 def as_shown(adaptive, fixed, name: str, overload: str) -> list[tuple[str, str]]:
     middle = (f"{adaptive.dropped:,.0f} of {adaptive.arrivals:,}", f"{fixed.dropped:,.0f}")
     if overload == OVERSPENDS:
-        middle = SUMS.format(adaptive.overspent), SUMS.format(fixed.overspent)
+        over = (adaptive.overspent, fixed.overspent)
+        middle = tuple(f"{sum_ / 1e9:#.3g} GMACs" if sum_ else "nothing" for sum_ in over)
     pairs = (
         (f"{100 * adaptive.right:.1f} %", f"{100 * fixed.right:.1f} %"),
         middle,
