@@ -66,7 +66,8 @@ def real_time_section(bundle: Bundle, setting: Setting) -> None:
         "A saving in MACs is counted; whether it saves time has to be measured. The button runs "
         f"the model on this computer over up to {IMAGES} pictures, with early exit really on and "
         "with all exits, in turns: one picture at a time, then "
-        f"{BATCH_SIZES[-1]} at a time. It takes about {2 * LIMIT_S + 2:.0f} seconds."
+        f"{BATCH_SIZES[-1]} at a time. It takes about {2 * LIMIT_S + 2:.0f} seconds, "
+        "more on a busy computer."
     )
     kept: dict[tuple[object, ...], Measured] = st.session_state.setdefault(RESULTS, {})
     key = (bundle.weights_sha256, setting.thresholds)
@@ -146,10 +147,15 @@ def _share(
         return images[:0]
     model, run = services.get_model(bundle), services.get_worker().run
     cost = first_pass(model, images, thresholds, batch_size=batch_size, run=run)
-    count = cost.images_within(LIMIT_S, batch_size, len(images))
-    if batch_size == 1:
-        count = max(count, min(LEAST_IMAGES, len(images)))  # a few, however slow the model is
-    return images[:count]
+    if before:  # the same pictures as one at a time, if they fill a batch
+        available = max(batch_size, before[0].images)
+        return images[: cost.images_within(LIMIT_S, batch_size, min(available, len(images)))]
+    count, full_batch = cost.images_within(LIMIT_S, 1, len(images)), BATCH_SIZES[-1]
+    if count < full_batch <= min(len(images), cost.images_within(1.5 * LIMIT_S, 1, len(images))):
+        count = full_batch
+    if count >= full_batch:
+        return images[: count // full_batch * full_batch]
+    return images[: max(count, LEAST_IMAGES)]  # a few, however slow the model is
 
 
 def _pictures(bundle: Bundle) -> tuple[torch.Tensor, str]:

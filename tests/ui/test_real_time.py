@@ -151,6 +151,30 @@ def test_real_time_leaves_out_batches_that_would_hold_the_model(models_dir, monk
     assert "Batches of 16 were left out" in captions(at) and "batch 1: 4 pictures" in captions(at)
 
 
+@pytest.mark.parametrize(
+    ("pair_s", "counts"),
+    [(0.001, (64, 64)), (3 / 4 / 35, (32, 32)), (3 / 4 / 12, (16, 16)), (3 / 4 / 8, (8, 16))],
+    ids=["quick", "35 fit", "16 in half as much again", "8 fit"],
+)
+def test_real_time_takes_the_same_pictures_for_both_where_it_can(
+    models_dir, monkeypatch, pair_s, counts
+):
+    """One at a time takes `pair_s` per picture on both sides together; in a batch, a third."""
+    images, taken = torch.zeros(64, 3, 32, 32), []
+    monkeypatch.setattr(
+        real_time,
+        "first_pass",
+        lambda *a, batch_size, **k: FirstPass(0, pair_s / (1 if batch_size == 1 else 3)),
+    )
+    before: list[Timing] = []
+    for size in real_time.BATCH_SIZES:
+        part = real_time._share(services.get_bundle("tiny"), (0.6, 0.6), images, size, before)
+        taken.append(len(part))
+        sides = (PerImage(1, 1, 1), PerImage(1, 1, 1))
+        before.append(Timing(size, len(part), 3, *sides, (1.0, 0, 0), 1, 1, "", 1))
+    assert tuple(taken) == counts
+
+
 def test_real_time_says_when_the_model_is_busy(models_dir, monkeypatch):
     def busy(*args):
         raise InputError("the model is busy with 64 other pictures, try again shortly")
