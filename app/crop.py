@@ -29,14 +29,10 @@ def adjust_crop(bundle: Bundle, picture: Picture, prefix: str = "") -> Picture:
         InputError: no image that can be opened safely.
     """
     picture = with_crop(picture)
-    is_moved = picture.crop != CENTRE
-    panel = st.popover(
-        "adjust the crop" + (" (moved)" if is_moved else ""),
-        key=f"{prefix}crop",
-        on_change="rerun",
-        help="The model sees one square of the picture.",
-    )
+    panel = st.popover("adjust the crop", key=f"{prefix}crop", on_change="rerun")
     if not panel.open:
+        if picture.crop != CENTRE:
+            st.caption("The crop was moved.")
         return picture
     with panel:
         room = st.container()

@@ -67,6 +67,7 @@ def dataset_picture(bundle: Bundle, name: str, prefix: str = "") -> Picture | No
         )
     row = _ask_row(split, prefix)
     label = split.class_names[int(split.labels[row])]
+    st.caption(f"Labelled: {word(label)}.")
     return Picture(
         _encoded(split, row),
         f"{name} test image {row}",

@@ -32,7 +32,7 @@ def choose_picture(bundle: Bundle, slot: str = "") -> tuple[Picture, View]:
             its keys and parameters of the link beginning with that word. Both share the tray.
     """
     prefix = f"{slot}_" if slot else ""
-    chooser, room = st.columns([3, 7])
+    chooser, room = st.columns([36, 64])
     source = _ask_source(bundle, chooser, prefix)
     with room:
         sample = _pick_sample(bundle, prefix, is_shown=source == SAMPLES)
@@ -53,7 +53,13 @@ def _ask_source(bundle: Bundle, chooser: DeltaGenerator, prefix: str) -> str:
     if st.session_state.get(key, SAMPLES) not in sources:  # another model's data set
         st.session_state[key] = SAMPLES
     return chooser.segmented_control(
-        "Picture from", sources, default=SAMPLES, required=True, key=key, bind="query-params"
+        "Picture from",
+        sources,
+        default=SAMPLES,
+        required=True,
+        key=key,
+        wrap=True,
+        bind="query-params",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,7 @@ from dvt_core.exit_table import ExitTable
 from dvt_core.images import CENTRE, FULL_SIZE, Crop, Preprocess, open_image
 
 ORIGINAL_PX = 640
+SHOWN_ASPECT = 80
 KEPT_OPEN = 4_000_000  # pixels; larger pictures (long strips) are decoded anew for every crop
 UNSURE_PERCENT = 5
 
@@ -93,6 +95,15 @@ def _open_small(content: str, _data: bytes) -> Image.Image | None:
     return image if image.width * image.height <= KEPT_OPEN else None
 
 
+def _to_show(image: Image.Image) -> Image.Image:
+    """A small copy; a long strip gets thicker, or Streamlit's own resizing would leave nothing."""
+    shown = image.copy()
+    shown.thumbnail((ORIGINAL_PX, ORIGINAL_PX))
+    least = math.ceil(max(shown.size) / SHOWN_ASPECT)
+    size = max(shown.width, least), max(shown.height, least)
+    return shown if size == shown.size else shown.resize(size)
+
+
 @st.cache_resource(
     max_entries=64,
     show_spinner="Opening the picture",
@@ -106,8 +117,7 @@ def get_view(bundle: Bundle, picture: Picture) -> View:
     """
     image = open_picture(picture)
     preprocess = Preprocess.from_config(bundle.config)
-    original = image.copy()
-    original.thumbnail((ORIGINAL_PX, ORIGINAL_PX))
+    original = _to_show(image)
     across, down = original.width / image.width, original.height / image.height
     left, top, right, bottom = preprocess.frame(image.size, picture.crop)
     return View(

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageOps
 
+from dvt_core.avif_size import decoded_pixels
 from dvt_core.config import IMAGENET_MEAN, IMAGENET_STD, DVTConfig
 from dvt_core.crop import CENTRE, Crop, Layout, lay_out
 from dvt_core.errors import InputError
@@ -44,6 +45,7 @@ _DECODE_ERRORS = (
     IndexError,
     KeyError,
     EOFError,
+    RuntimeError,  # of the AVIF decoder
     OverflowError,
     ZeroDivisionError,
     struct.error,
@@ -93,6 +95,11 @@ def _decode(data: bytes, name: str) -> Image.Image:
         raise InputError(f"{name} is larger than {MAX_BYTES // 10**6} MB, choose a smaller file")
     kind, plugin = sniff(data, name)
     try:
+        if kind == "AVIF" and decoded_pixels(data) > 2 * MAX_PIXELS:  # colours and alpha
+            raise InputError(
+                f"{name} has more than the limit of {MAX_PIXELS // 10**6} megapixels; "
+                "scale it down first"
+            )
         image = plugin(io.BytesIO(data))
         _check_size(image, name)
         full_size = image.size

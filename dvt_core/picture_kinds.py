@@ -49,7 +49,8 @@ _UNREAD: tuple[tuple[tuple[bytes, ...], str, str], ...] = (  # first bytes, what
 _BRANDS = (  # the brand in an ISO media file ("....ftyp" + brand), what it is, what to do
     ((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), *_HEIC),
     ((b"crx ",), "a camera's raw file", _AS_IMAGE),
-    ((b"avif", b"avis"), "an AVIF picture", _AS_IMAGE),  # where this Pillow cannot read it
+    ((b"avis",), "an animated AVIF picture", _AS_FRAME),
+    ((b"avif",), "an AVIF picture", _AS_IMAGE),  # where this Pillow cannot read it
 )
 
 
@@ -76,14 +77,12 @@ def sniff(data: bytes, name: str) -> tuple[str, type]:
 
 
 def _is_avif(data: bytes) -> bool:
-    """Whether an ISO media file says AVIF, as its brand or among the brands it is made for."""
+    """Whether an ISO media file is a still AVIF by its brand or the brands it is made for."""
     if data[4:8] != b"ftyp":
         return False
     end = min(int.from_bytes(data[:4], "big"), 256)
     others = {data[i : i + 4] for i in range(16, end, 4)}
-    return data[8:12] in (b"avif", b"avis") or (
-        data[8:12] in (b"mif1", b"msf1") and b"avif" in others
-    )
+    return data[8:12] == b"avif" or (data[8:12] == b"mif1" and b"avif" in others)
 
 
 def _unread(data: bytes) -> tuple[str, str] | None:

@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 
+from dvt_core.avif_size import decoded_pixels
 from dvt_core.config import IMAGENET_MEAN, IMAGENET_STD
 from dvt_core.errors import InputError
-from dvt_core.images import MAX_BYTES, Preprocess, open_image
+from dvt_core.images import MAX_BYTES, Crop, Preprocess, open_image
 
 
 def noise(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
@@ -117,7 +118,7 @@ def test_open_image_refuses_float_tiff_with_nan():
         open_image(encode(image, "TIFF"))
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_open_image_applies_exif_orientation(kind, orientation):
     upright = Image.new("RGB", (48, 32), "white")
@@ -197,7 +198,7 @@ def test_open_image_refuses_what_is_no_picture(data):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG"])
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG", "AVIF"])
 def test_open_image_refuses_truncated_and_survives_damage(kind):
     data = encode(Image.fromarray(noise(64, 64)), kind)
     with pytest.raises(InputError, match="damaged or incomplete"):
@@ -274,3 +275,144 @@ def test_preprocess_denormalize_undoes_normalize():
 def test_preprocess_refuses_bad_settings(fields):
     with pytest.raises(InputError):
         Preprocess(**{"img_size": 32, **fields})
+
+
+def ftyp(brand: bytes, *others: bytes) -> bytes:
+    body = brand + bytes(4) + b"".join(others)
+    return (8 + len(body)).to_bytes(4, "big") + b"ftyp" + body + bytes(64)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (ftyp(b"heic", b"mif1"), "a HEIC picture, as iPhones store them, .*; export it as JPEG"),
+        (ftyp(b"mif1", b"heic"), "a HEIC picture"),
+        (ftyp(b"avis", b"avif"), "an animated AVIF picture, .* save one frame"),
+        (ftyp(b"crx "), "raw file"),
+        (ftyp(b"isom"), "a video, .* save one frame"),
+        (b"\xff\x0a" + bytes(20), "a JPEG XL picture"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(20), "a JPEG XL picture"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(20), "a JPEG 2000 picture"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?>\n<svg xmlns='x'/>", "an SVG drawing"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+        (b"%PDF-1.7\n", "a PDF document, .* screenshot"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "a PostScript document"),
+        (b"8BPS\0\1", "a Photoshop file"),
+        (b"\0\0\1\0\1\0", "an icon file"),
+        (b"PK\3\4\x14\0", "a zip archive"),
+        (b"<!DOCTYPE html><html><svg/></html>", "a web page"),
+        (b"<?xml version='1.0'?><note/>", "not a picture of a known kind"),
+    ],
+    ids=lambda value: repr(value[:16]) if isinstance(value, bytes) else "",
+)
+def test_open_image_names_what_it_does_not_read(data, words):
+    with pytest.raises(InputError, match=words) as caught:
+        open_image(data)
+    assert str(caught.value).startswith("the image ") and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_open_image_reads_avif(mode):
+    colour = {"RGB": (200, 40, 90), "RGBA": (200, 40, 90, 0), "L": 70}[mode]
+    wanted = {"RGB": (200, 40, 90), "RGBA": (255, 255, 255), "L": (70, 70, 70)}[mode]
+    opened = open_image(encode(Image.new(mode, (30, 20), colour), "AVIF", quality=90))
+    assert opened.size == (30, 20)
+    assert np.abs(np.asarray(opened).astype(int) - wanted).max() <= 4
+
+
+@pytest.mark.parametrize("size", [(1, 1), (64, 48), (333, 17)], ids=str)
+@pytest.mark.parametrize(("mode", "items"), [("RGB", 1), ("RGBA", 2)])
+def test_avif_pixels_are_read_from_the_av1_data(size, mode, items):
+    data = encode(Image.new(mode, size), "AVIF", speed=10)
+    assert decoded_pixels(data) == items * size[0] * size[1]
+    place = data.index(b"ispe") + 8  # what the file claims; Pillow believes it
+    assert data[place : place + 8] == struct.pack(">II", *size)
+    liar = data[:place] + struct.pack(">II", 2, 2) + data[place + 8 :]
+    assert decoded_pixels(liar) == items * size[0] * size[1]
+
+
+def test_open_image_refuses_an_avif_that_decodes_to_more_than_it_claims(monkeypatch):
+    data = encode(Image.new("RGB", (96, 80)), "AVIF", speed=10)
+    place = data.index(b"ispe") + 8
+    liar = data[:place] + struct.pack(">II", 8, 8) + data[place + 8 :]
+    monkeypatch.setattr("dvt_core.images.MAX_PIXELS", 3000)
+    with pytest.raises(InputError, match="megapixels"):
+        open_image(liar)
+
+
+def test_avif_pixels_of_damaged_files_are_refused_or_counted():
+    data = encode(Image.fromarray(noise(48, 64)), "AVIF", speed=10)
+    rng = np.random.default_rng(2)
+    head = data.index(b"mdat")
+    for _ in range(300):
+        broken = bytearray(data)
+        for place in rng.integers(0, head + 40, 4):
+            broken[place] = rng.integers(256)
+        with contextlib.suppress(ValueError, IndexError):
+            assert decoded_pixels(bytes(broken)) > 0
+    for cut in range(0, len(data), 37):
+        with pytest.raises((ValueError, IndexError)):
+            decoded_pixels(data[:cut])
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "AVIF"])
+def test_open_image_keeps_the_size_it_came_with(kind, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    opened = open_image(encode(Image.new("RGB", (2400, 1300)), kind, exif=exif))
+    full = (2400, 1300) if orientation < 5 else (1300, 2400)
+    assert opened.info["full_size"] == full
+    assert opened.width / opened.height == pytest.approx(full[0] / full[1], rel=0.01)
+    assert max(opened.size) < 1100
+
+
+CROPS = [Crop(0.5, 0.5, 1), Crop(0, 1, 1), Crop(0.3, 0.7, 1.55), Crop(1, 0, 4), Crop(0.9, 0.2, 8)]
+
+
+@pytest.mark.parametrize("crop", CROPS, ids=str)
+@pytest.mark.parametrize("crop_pct", [1.0, 0.875])
+@pytest.mark.parametrize("size", [(90, 60), (41, 70), (64, 64), (20, 31)], ids=str)
+def test_crop_is_a_plain_resize_and_cut(size, crop_pct, crop):
+    image = Image.fromarray(noise(size[1], size[0]))
+    short = int(32 / crop_pct * crop.zoom)
+    scale = short / min(size)
+    large = image.resize([max(short, int(side * scale)) for side in size], Image.BICUBIC)
+    left, top = round(crop.x * (large.width - 32)), round(crop.y * (large.height - 32))
+    wanted = large.crop((left, top, left + 32, top + 32))
+    preprocess = Preprocess(32, crop_pct=crop_pct)
+    np.testing.assert_array_equal(preprocess.view(image, crop), wanted)
+    pixels = torch.from_numpy(np.array(wanted)).permute(2, 0, 1)
+    assert torch.equal(preprocess(image, crop), preprocess.normalize(pixels))
+
+
+@pytest.mark.parametrize("crop", CROPS, ids=str)
+def test_frame_is_where_the_crop_was_cut(crop):
+    image = Image.fromarray(noise(300, 460)).filter(ImageFilter.GaussianBlur(9))
+    preprocess = Preprocess(48, crop_pct=0.9)
+    frame = preprocess.frame(image.size, crop)
+    assert frame[0] >= 0 and frame[1] >= 0 and frame[2] <= 460.5 and frame[3] <= 300.5
+    cut = image.resize((48, 48), Image.BICUBIC, box=tuple(np.clip(frame, 0, [460, 300] * 2)))
+    difference = np.abs(np.asarray(cut).astype(int) - np.asarray(preprocess.view(image, crop)))
+    assert difference.max() <= 3
+
+
+def test_crop_reaches_both_ends_of_a_long_strip():
+    strip = Image.new("RGB", (5000, 10), "white")
+    strip.paste("red", (0, 0, 10, 10))
+    strip.paste("blue", (4990, 0, 5000, 10))
+    for zoom in (1, 3, 8):
+        views = [Preprocess(16).view(strip, Crop(x, 0.5, zoom)) for x in (0, 0.5, 1)]
+        assert [view.getpixel((8, 8)) for view in views] == [
+            (255, 0, 0),
+            (255, 255, 255),
+            (0, 0, 255),
+        ]
+
+
+@pytest.mark.parametrize("fields", [{"x": -0.1}, {"y": 1.1}, {"zoom": 0.9}, {"zoom": 9}])
+def test_crop_refuses_what_is_outside(fields):
+    with pytest.raises(InputError, match="expected"):
+        Crop(**fields)
+    with pytest.raises(InputError, match="expected"):
+        Crop(**{name: float("nan") for name in fields})
