@@ -128,6 +128,14 @@ def test_band_is_that_of_drawing_image_by_image():
     np.testing.assert_allclose(band, expected, atol=1 / 60 + 1e-9)  # one image is a step
 
 
+def test_band_lets_images_leave_that_just_reach_the_threshold():
+    table = cascade_table(n=2000, seed=13, decimals=1)
+    thresholds = np.unique(table.exit_confidences)  # all of them are met exactly by many images
+    middle = bootstrap_band(table, thresholds, resamples=4000).mean(axis=1)
+    wanted = [point.accuracy for point in sweep(table, thresholds)]
+    np.testing.assert_allclose(middle, wanted, atol=0.001)
+
+
 def test_band_of_an_exit_that_is_always_right_has_no_width():
     probs = np.tile(np.array([0.9, 0.1], dtype=np.float32), (12, 1, 1))
     sure = ExitTable.from_probs(probs, np.zeros(12), np.arange(12), table_info(1, 2))
