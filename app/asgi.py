@@ -61,7 +61,12 @@ def _prepare() -> None:
     import app.sections.local_folder
     import app.sections.model_card
     import app.sections.paper
-    import app.sections.speed  # noqa: F401
+    import app.sections.real_time
+    import app.sections.scenario
+    import app.sections.speed
+    import app.sections.study
+    import app.sections.whatif
+    import app.trace  # noqa: F401
     from app import services
 
     services.warm_up()

@@ -20,6 +20,7 @@ from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.samples import Sample, list_samples
 
+LOOKED_AT = "looked_at"  # session key: the picture that Look shows
 SAMPLES, UPLOAD, CAMERA, DATA_SET = "samples", "upload", "camera", "data set"
 
 
@@ -44,7 +45,14 @@ def choose_picture(bundle: Bundle, slot: str = "") -> tuple[Picture, View]:
     picture = picture or sample
     with chooser:
         picture = adjust_crop(bundle, picture, prefix)
+    if not slot:
+        st.session_state[LOOKED_AT] = picture
     return picture, get_view(bundle, picture)
+
+
+def last_picture(bundle: Bundle) -> Picture:
+    """The picture last looked at in this session, for pages without a chooser; else a sample."""
+    return st.session_state.get(LOOKED_AT) or _pick_sample(bundle, "", is_shown=False)
 
 
 def _ask_source(bundle: Bundle, chooser: DeltaGenerator, prefix: str) -> str:
@@ -112,7 +120,8 @@ def _of_data_set(bundle: Bundle, prefix: str) -> Picture | None:
 def _pick_sample(bundle: Bundle, prefix: str, *, is_shown: bool) -> Picture:
     samples = {sample.id: sample for sample in list_samples(bundle.class_names)}
     asked = st.session_state.get(f"{prefix}look_sample", st.query_params.get(f"{prefix}sample"))
-    sample = samples.get(asked or "") or next(iter(samples.values()))
+    # A second chooser starts with another picture than the first.
+    sample = samples.get(asked or "") or list(samples.values())[bool(prefix)]
     if is_shown:
         thumbs = _sample_thumbs(tuple(samples.values()), prefix)
         strip(f"{prefix}samples", thumbs, sample.id, partial(_take_sample, prefix))

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
 from app import services
 from app.components import metric
 from app.dial import dial
+from app.figures.exits import word
 from app.figures.theme import MacUnit, percent, times_less
 from app.figures.tradeoff import tradeoff_alt, tradeoff_figure
+from app.intake import last_picture
 from app.live import component
+from app.pictures import get_view
 from app.tradeoff_data import get_tradeoff_data
 from dvt_core.authors import AuthorsResults
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.macs import exit_macs
+from dvt_core.solver import NEVER
 from dvt_core.study import Baseline
 from dvt_core.thresholds import OperatingPoint
 
@@ -25,10 +30,29 @@ _mount = component("tradeoff", "tradeoff.css", "rule.js", "plot.js", "plane.js",
 
 @st.fragment
 def measured_lab(bundle: Bundle) -> None:
-    """The dial and everything that moves with it, in the browser; the model is never called."""
+    """The dial and everything that moves with it, in the browser; only tables are replayed."""
     dial(bundle)
     baselines, _ = static_models(bundle)
-    _mount(key="tradeoff", data=get_tradeoff_data(bundle, baselines) | {"picture": None})
+    data = get_tradeoff_data(bundle, baselines) | {"picture": _picture_data(bundle)}
+    _mount(key="tradeoff", data=data)
+
+
+def _picture_data(bundle: Bundle) -> dict[str, Any] | None:
+    """What every exit says about the picture last looked at; None if the model cannot be run."""
+    try:
+        picture = last_picture(bundle)
+        view = get_view(bundle, picture)
+        never = (NEVER,) * (bundle.config.num_exits - 1)
+        said = services.predict(
+            bundle, picture.digest, never, all_exits=True, _tensor=view.tensor
+        ).records
+    except InputError:  # the Look page says why
+        return None
+    return {
+        "name": picture.name,
+        "confidences": [record.confidence for record in said],
+        "words": [word(bundle.class_names[record.label]) for record in said],
+    }
 
 
 def static_models(bundle: Bundle) -> tuple[Sequence[Baseline], str]:

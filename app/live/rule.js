@@ -149,7 +149,7 @@ export function fixed(x, digits) {
   const last = Number(text[text.length - 1]);
   if (last % 2 === 0) return text;
   const step = 10 ** -digits;  // toFixed went away from zero to an odd digit: one step back
-  return (Math.sign(x) * (Math.abs(Number(text)) - step)).toFixed(digits);
+  return (x < 0 ? "-" : "") + (Math.abs(Number(text)) - step).toFixed(digits);
 }
 
 export function percent(fraction, digits = 1) {

@@ -2,8 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from streamlit.testing.v1 import AppTest
+
+from app.ask import ask_from
+from app.dial import Setting, get_choices, resolve
+from dvt_core.bundle import Bundle
 
 MAIN = str(Path(__file__).parents[2] / "app" / "main.py")
 LOOK, TRADEOFF, MODELS = "views/look.py", "views/tradeoff.py", "views/models.py"
@@ -53,3 +58,24 @@ def sent(at: AppTest, key: str) -> dict:
     components = at.get("bidi_component")
     (found,) = [one.proto for one in components if one.proto.id.endswith(f"-{key}")]
     return json.loads(found.json)
+
+
+def layers(at: AppTest) -> dict[str, dict[str, Any]]:
+    """The lines and marks of the trade-off lab by id."""
+    return {layer["id"]: layer for layer in sent(at, "tradeoff")["layers"]}
+
+
+def ask(at: AppTest, **values: Any) -> AppTest:
+    """Lets go of the dial at these values, as the browser tells it: way, threshold, budget, ..."""
+    push, _ = at.session_state["dial_pushed"]
+    said = {**at.session_state["dial_ask"], **values, "push": push}
+    at.session_state["dial"] = {"ask": said}
+    at.run()
+    assert not at.exception
+    return at
+
+
+def setting(at: AppTest, bundle: Bundle) -> Setting:
+    """The thresholds in force, and the sentence about them that stands under the dial."""
+    choices = get_choices(bundle)
+    return resolve(ask_from(at.session_state["dial_ask"], choices.default, choices.ranges), choices)

@@ -18,7 +18,7 @@ from dvt_core.reliability import RELIABILITY, compare, reliability
 from dvt_core.results import ExitRecord
 from dvt_core.solver import pareto_front
 from dvt_core.study import Baseline, saving
-from tests.ui.driver import LOOK, MODELS, TRADEOFF, captions, chart, metrics, open_app, rows
+from tests.ui.driver import LOOK, MODELS, TRADEOFF, captions, layers, metrics, open_app, rows
 from tests.ui.tiny_model import write_bundle
 
 SECTION = "what it saves"
@@ -116,7 +116,7 @@ def test_a_damaged_baseline_leaves_the_other_parts(studied):
 def test_a_damaged_baseline_leaves_the_trade_off_page(studied):
     _damage_a_baseline(studied)
     at = open_app(TRADEOFF)
-    assert not at.error and STATIC not in chart(at) and "you are here" in chart(at)
+    assert not at.error and "static" not in layers(at) and "shared" in layers(at)
     assert "cannot be shown" in captions(at) and "test.parquet" in captions(at)
 
 
@@ -179,16 +179,15 @@ def test_section_follows_the_number_of_exits(models_dir, num_exits):
 
 
 def test_static_models_stand_on_the_trade_off_page(studied):
-    traces = chart(open_app(TRADEOFF))
-    crosses, test = traces[STATIC], _tables(studied)[1]
-    assert list(traces).index(STATIC) > list(traces).index("exit 3 alone")  # not hidden by a dot
-    assert set(crosses["textposition"]) == {"bottom left"}  # all stand at the cost of an exit
-    assert crosses["text"] == ["2x2", "4x4", "8x8"]
-    np.testing.assert_allclose(crosses["y"], [100 * share for share in test.exit_accuracy])
+    crosses, test = layers(open_app(TRADEOFF))["static"], _tables(studied)[1]
+    assert crosses["kind"] == "crosses" and crosses["name"] == STATIC
+    assert crosses["labels"] == ["2x2", "4x4", "8x8"]
+    heights = [y for _, y in crosses["points"]]
+    np.testing.assert_allclose(heights, [100 * share for share in test.exit_accuracy])
 
 
 def test_the_trade_off_page_without_static_models_has_none(models_dir):
-    assert STATIC not in chart(open_app(TRADEOFF))
+    assert "static" not in layers(open_app(TRADEOFF))
 
 
 def test_attached_files_are_noticed_while_the_app_runs(models_dir, request):

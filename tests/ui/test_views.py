@@ -1,7 +1,5 @@
 """Look and Trade-off without a browser, on a tiny model: they answer and survive bad input."""
 
-import csv
-import re
 from pathlib import Path
 
 import pytest
@@ -10,8 +8,7 @@ from app import services
 from dvt_core.images import Preprocess, open_image
 from dvt_core.inference import classify
 from dvt_core.samples import list_samples
-from dvt_core.thresholds import replay
-from tests.ui.driver import TRADEOFF, captions, chart, html, metrics, open_app, sent
+from tests.ui.driver import TRADEOFF, captions, metrics, open_app, sent
 from tests.ui.tiny_model import png, write_bundle
 
 
@@ -102,90 +99,11 @@ def test_look_takes_a_photograph(models_dir):
     assert "camera, 60x40 pixels" in captions(at)
 
 
-def test_tradeoff_numbers_are_the_tables(models_dir):
-    at = open_app(TRADEOFF)
-    bundle = services.get_bundle("tiny")
-    table = bundle.table("test")
-    for threshold in (bundle.default_threshold, 0.9):
-        at.slider(key="threshold").set_value(threshold).run()
-        point = replay(table, threshold)
-        assert metrics(at)["Accuracy"] == f"{100 * point.accuracy:.1f} %"
-        shares = re.findall(r"<em>([\d.]+) %</em>", html(at))
-        assert shares == [f"{100 * share:.1f}" for share in point.exit_shares]
-        marker = chart(at)["you are here"]
-        assert marker["y"] == pytest.approx([100 * point.accuracy])
-    assert "calibration (400 images), shown on test (400 images)" in captions(at)
-
-
-def test_tradeoff_curve_meets_the_first_and_last_exit(models_dir):
-    curve = chart(open_app(TRADEOFF))
-    line, ends = curve["one shared threshold"], ("exit 1 alone", "exit 3 alone")
-    for index, name in zip((0, -1), ends, strict=True):
-        assert (line["x"][index], line["y"][index]) == pytest.approx(
-            (curve[name]["x"][0], curve[name]["y"][0])
-        )
-
-
-def test_tradeoff_never_runs_the_model(models_dir, monkeypatch):
-    open_app()
-    monkeypatch.setattr(services, "classify", None)
-    at = open_app(TRADEOFF)
-    at.slider(key="threshold").set_value(0.31).run()
-    assert not at.exception and metrics(at)["Accuracy"]
-
-
-def test_dial_solves_for_a_budget_and_for_an_accuracy(models_dir):
-    at = open_app(TRADEOFF)
-    front = services.get_front(services.get_bundle("tiny"))
-    at.button_group(key="ask").set_value("budget").run()
-    at.slider(key="budget").set_value(80).run()
-    full = services.get_bundle("tiny").table("test").info.exit_macs[-1]
-    shown = front.at_budget(0.8 * full).thresholds
-    assert "solved for a budget of" in captions(at) and f"{shown[0]:.3g}" in captions(at)
-    at.button_group(key="ask").set_value("accuracy").run()
-    assert "right answers on 400 calibration images" in captions(at)
-
-
-def test_dial_number_box_and_reset_move_the_slider(models_dir):
-    at = open_app()
-    at.number_input(key="threshold_box").set_value(0.35).run()
-    assert at.slider(key="threshold").value == 0.35
-    next(button for button in at.button if button.label == "reset").click().run()
-    assert at.slider(key="threshold").value == 0.6
-
-
-@pytest.mark.parametrize(
-    ("text", "value"), [("0.25", 0.25), ("7", 0.6), ("abc", 0.6), ("nan", 0.6)]
-)
-def test_dial_reads_the_link_and_ignores_nonsense(models_dir, text, value):
-    at = open_app(threshold=text)
-    assert f"but the last: {value:g}" in captions(at)
-
-
-def test_threshold_is_shared_by_both_pages(models_dir):
-    at = open_app()
-    at.slider(key="threshold").set_value(0.42).run()
-    at.switch_page(TRADEOFF).run()
-    assert at.slider(key="threshold").value == 0.42
-
-
-def test_sweep_download_has_every_threshold(models_dir):
-    curve = services.get_curve(services.get_bundle("tiny"))
-    from app.figures.tradeoff import sweep_csv
-
-    rows = list(csv.DictReader(sweep_csv(curve.shared[:-1]).splitlines()))
-    assert len(rows) == 101 and float(rows[0]["accuracy"]) == curve.exits[0][1]
-
-
 @pytest.mark.parametrize("num_exits", [1, 2])
 def test_pages_follow_the_number_of_exits(models_dir, num_exits):
     write_bundle(models_dir / "small", num_exits)
     at = open_app(model="small")
     assert len(_lanes(at)) == num_exits
-    at.switch_page(TRADEOFF).run()
-    for way in ("budget", "accuracy", "threshold"):
-        at.button_group(key="ask").set_value(way).run()
-        assert not at.exception and f"exit {num_exits} alone" in chart(at)
 
 
 def _damage(folder: Path, file: str) -> None:

@@ -11,7 +11,18 @@ from app import services
 from app.figures.tradeoff import AUTHORS_LINE
 from dvt_core.authors import AUTHORS, AuthorsPoint, AuthorsResults
 from dvt_core.macs import exit_macs
-from tests.ui.driver import LOOK, TRADEOFF, captions, chart, metrics, open_app, sent
+from tests.ui.driver import (
+    LOOK,
+    TRADEOFF,
+    ask,
+    captions,
+    chart,
+    layers,
+    metrics,
+    open_app,
+    sent,
+    setting,
+)
 
 
 def _open(page: str, folder: Path, **query: str) -> AppTest:
@@ -25,10 +36,16 @@ def _open(page: str, folder: Path, **query: str) -> AppTest:
 
 
 def _ask(at: AppTest, way: str, value: float) -> AppTest:
-    at.button_group(key="ask").set_value(way).run()
-    at.slider(key=way).set_value(value).run()
-    assert not at.exception
-    return at
+    return ask(at, **{"way": way, way: value})
+
+
+def _ways(at: AppTest) -> list[str]:
+    """The ways to ask that the dial offers."""
+    return [way["id"] for way in sent(at, "dial")["ways"]]
+
+
+def _origin(at: AppTest, folder: Path) -> str:
+    return setting(at, services.get_bundle(str(folder))).origin
 
 
 def _codes(at: AppTest) -> str:
@@ -58,7 +75,7 @@ def test_authors_curve_is_drawn_as_theirs(own_folder, authors):
 
 def test_threshold_by_hand_is_not_placed_on_the_authors_curve(own_folder, authors):
     at = _open(TRADEOFF, own_folder)
-    at.segmented_control(key="ask").set_value("threshold").run()
+    ask(at, way="threshold")
     assert "you are here" not in chart(at) and not metrics(at)
     assert "the authors stored 6 points only" in at.info[0].value
 
@@ -75,7 +92,8 @@ def test_budget_takes_the_best_of_the_authors_points_within_it(own_folder, autho
     assert here["x"] == pytest.approx([wanted.macs / 1e6])
     assert here["y"] == pytest.approx([100 * wanted.accuracy])
     assert metrics(at)["Accuracy"] == f"{100 * wanted.accuracy:.1f} %"
-    assert f"{wanted.thresholds[0]:.3g}" in captions(at) and "the authors stored" in captions(at)
+    origin = _origin(at, own_folder)
+    assert f"{wanted.thresholds[0]:.3g}" in origin and "the authors stored" in origin
 
 
 @pytest.mark.parametrize("wanted", [61.0, 70.0, 74.9, 80.0])
@@ -90,16 +108,16 @@ def test_look_uses_the_authors_thresholds(own_folder, authors):
     point = services.get_authors_front(services.get_bundle(str(own_folder))).at_budget(
         0.6 * exit_macs(services.get_bundle(str(own_folder)).config)[-1]
     )
-    assert "not measured here" in captions(at) and "Answer" in metrics(at)
+    assert "not measured here" in _origin(at, own_folder) and "Answer" in metrics(at)
     assert sent(at, "trace")["thresholds"] == list(point.thresholds)
 
 
 @pytest.mark.parametrize("page", [LOOK, TRADEOFF])
 def test_without_anything_the_threshold_alone_is_offered(own_folder, page):
     at = _open(page, own_folder, ask="budget")
-    assert not [group for group in at.button_group if group.key == "ask"]
     if page == LOOK:
-        assert at.slider(key="threshold").value == 0.6 and "Answer" in metrics(at)
+        assert _ways(at) == ["threshold", "each"] and "Answer" in metrics(at)
+        assert at.session_state["dial_ask"]["threshold"] == 0.6
     else:
         assert not at.get("plotly_chart") and _is_told_how_to_measure(at, own_folder)
 
@@ -115,13 +133,15 @@ def test_tables_and_authors_are_two_labelled_lines(own_folder, authors, tiny_fol
     for table in tiny_folder.glob("*.parquet"):
         shutil.copy(table, own_folder)
     at = plain.run()
-    traces = chart(at)
-    assert {"one shared threshold", "you are here", AUTHORS_LINE} <= set(traces)
-    assert traces[AUTHORS_LINE]["line"]["width"] < traces["one shared threshold"]["line"]["width"]
+    lines = layers(at)
+    assert "shared" in lines and lines["authors"]["name"] == AUTHORS_LINE
+    assert lines["authors"]["points"][0] == pytest.approx(
+        [authors.points[0].macs / 1e6, 100 * authors.points[0].accuracy]
+    )
     table = services.get_bundle(str(own_folder)).table("test")
-    assert traces["exit 3 alone"]["y"] == pytest.approx([100 * table.exit_accuracy[-1]])
+    assert sent(at, "tradeoff")["exits"][-1][1] == pytest.approx(100 * table.exit_accuracy[-1])
     _ask(at, "budget", 80)
-    assert "400 calibration images" in captions(at)  # ours come first
+    assert "400 calibration images" in _origin(at, own_folder)  # ours come first
 
 
 def _store(folder: Path, **changes: object) -> None:
@@ -136,7 +156,7 @@ def test_curve_without_thresholds_is_drawn_but_not_offered(own_folder, authors):
     )
     at = _open(TRADEOFF, own_folder)
     assert AUTHORS_LINE in chart(at) and "stored no thresholds" in at.info[0].value
-    assert not [group for group in at.button_group if group.key == "ask"]
+    assert _ways(at) == ["threshold", "each"]
 
 
 def test_exits_without_costs_stand_at_ours(own_folder, authors):
@@ -161,7 +181,7 @@ def test_tables_that_go_away_while_the_dial_moves_are_no_crash(own_folder, tiny_
     at = _open(TRADEOFF, own_folder)
     for table in own_folder.glob("*.parquet"):
         table.unlink()
-    at.slider(key="threshold").set_value(0.9).run()
+    ask(at, threshold=0.9)
     assert not at.exception and _is_told_how_to_measure(at, own_folder)
 
 
