@@ -65,7 +65,7 @@ export function ruleWords(threshold) {
 
 // The line above the lanes.
 export function statusText(states, exit, thresholds, lanes) {
-  const at = thresholds.length ? `At ${thresholdsText(thresholds)} this` : "This";
+  const at = thresholds.length ? `At ${thresholdsText(thresholds).replaceAll("always", "0")} this` : "This";
   if (states[exit] === "pending")
     return `${at} picture goes on to ${lanes[exit].name}, which is computed when you let go.`;
   const { said, total, name } = lanes[exit];
