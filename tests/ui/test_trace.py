@@ -187,8 +187,9 @@ def test_browser_says_what_the_records_say(models_dir):
         for rule, (data, _) in zip(rules, runs, strict=True)
     ]
     for status, (data, prediction) in zip(_js("statusText", *asked), runs, strict=True):
+        at = thresholds_text(prediction.thresholds).replace("always", "0")
         assert status == (
-            f"At {thresholds_text(prediction.thresholds)} this picture leaves at exit "
+            f"At {at} this picture leaves at exit "
             f"{prediction.exit_index + 1}: {bundle.class_names[prediction.label]}, "
             f"{percent(prediction.confidence)} sure, "
             f"{data['lanes'][prediction.exit_index]['total']}."
