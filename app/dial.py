@@ -18,7 +18,7 @@ import streamlit as st
 
 from app import services
 from app.ask import WAYS, Ask, Range, ask_from, ask_from_query
-from app.figures.theme import MacUnit, exit_colour, exit_name, ink_on, percent
+from app.figures.theme import MacUnit, exit_palette, percent
 from app.figures.tradeoff import thresholds_text
 from app.live import component
 from app.replay_data import front_data
@@ -259,9 +259,6 @@ def _dial_data(bundle: Bundle, choices: Choices, push: int, ask: Ask) -> dict[st
         "names": NAMES,
         "words": dict(choices.words),
         "unit": {"name": choices.unit.name, "scale": choices.unit.scale},
-        "colours": [
-            {"name": exit_name(i), "colour": exit_colour(i), "ink": ink_on(exit_colour(i))}
-            for i in range(gates)
-        ],
+        "colours": exit_palette(gates),
         "front": None if choices.front is None else front_data(choices.front),
     }

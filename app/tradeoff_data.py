@@ -15,7 +15,7 @@ import numpy as np
 import streamlit as st
 
 from app import services
-from app.figures.theme import MacUnit, exit_colour, exit_name, ink_on
+from app.figures.theme import MacUnit, exit_palette
 from app.figures.tradeoff import AUTHORS_LINE, STATIC
 from app.replay_data import front_data, table_data
 from app.services import BY_FILES, Curve
@@ -74,10 +74,7 @@ def tradeoff_data(
         "unit": {"name": unit.name, "scale": unit.scale, "axis": unit.axis},
         "exits": _points(curve.exits, unit),
         "layers": _layers(table, curve, baselines, authors, unit),
-        "colours": [
-            {"name": exit_name(i), "colour": exit_colour(i), "ink": ink_on(exit_colour(i))}
-            for i in range(table.num_exits)
-        ],
+        "colours": exit_palette(table.num_exits),
         "colourmap": _colourmap(),
         "words": _WORDS,
     }

@@ -31,6 +31,15 @@ def ink_on(colour: str) -> str:
     return "#000000" if luminance > 0.179 else "#ffffff"
 
 
+def exit_palette(count: int) -> list[dict[str, str]]:
+    """Name, colour and readable ink of the first exits, as the live components read them."""
+    colours = map(exit_colour, range(count))
+    return [
+        {"name": exit_name(i), "colour": colour, "ink": ink_on(colour)}
+        for i, colour in enumerate(colours)
+    ]
+
+
 def percent(fraction: float, digits: int = 1) -> str:
     """A fraction in [0, 1] as people read it: 0.913 is "91.3 %"."""
     return f"{100 * fraction:.{digits}f} %"

@@ -1,8 +1,8 @@
-"""The picture as a stage sees it: the model's own pixels under the stage's token grid."""
+"""The picture as the model sees it, and where a stage's token cells lie on it."""
 
 from __future__ import annotations
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from dvt_core.config import PatchTokenizerConfig, StageConfig
 
@@ -31,28 +31,3 @@ def enlarge(view: Image.Image, side: int = SHOWN_PX) -> Image.Image:
     factor = max(1, round(side / view.width))
     size = (view.width * factor, view.height * factor)
     return view.resize(size, Image.Resampling.NEAREST)
-
-
-def token_grid(view: Image.Image, stage: StageConfig) -> Image.Image:
-    """The model's image, enlarged, with the stage's token cells drawn over it.
-
-    Args:
-        view: what the model sees, `img_size` x `img_size`.
-        stage: the stage whose cells are drawn.
-    """
-    picture = enlarge(view)
-    factor = picture.width / view.width
-    draw = ImageDraw.Draw(picture, "RGBA")
-    last = picture.width - 1
-    for edge in grid_edges(stage, view.width)[1:-1]:
-        at = min(round(edge * factor), last)
-        for line in (((at, 0), (at, last)), ((0, at), (last, at))):
-            draw.line(line, fill=(0, 0, 0, 110), width=3)
-            draw.line(line, fill=(255, 255, 255, 230), width=1)
-    return picture
-
-
-def ghosted(picture: Image.Image) -> Image.Image:
-    """The same picture, pale and grey: a stage that was not computed."""
-    grey = picture.convert("L").convert("RGB")
-    return Image.blend(grey, Image.new("RGB", grey.size, (128, 132, 138)), 0.65)

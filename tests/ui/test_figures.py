@@ -2,15 +2,13 @@
 
 import csv
 import io
-import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from app.figures.exits import confidence, share_bars, top_classes
 from app.figures.theme import EXIT_COLOURS, MacUnit, exit_colour, ink_on, percent, times_less
-from app.figures.tokens import enlarge, ghosted, grid_edges, token_grid
+from app.figures.tokens import enlarge, grid_edges
 from app.figures.tradeoff import (
     AUTHORS_LINE,
     sweep_csv,
@@ -20,7 +18,6 @@ from app.figures.tradeoff import (
 )
 from dvt_core.authors import AuthorsPoint
 from dvt_core.config import PatchTokenizerConfig, StageConfig
-from dvt_core.results import ExitRecord
 from dvt_core.thresholds import OperatingPoint
 
 POINTS = (
@@ -30,10 +27,6 @@ POINTS = (
 )
 EXITS = ((20e6, 0.7), (70e6, 0.84), (180e6, 0.9))
 MMACS = MacUnit.of((20_000_000, 70_000_000, 180_000_000))
-
-
-def _record(probs, exit_index=0):
-    return ExitRecord(exit_index, np.array(probs, np.float32), macs=1, milliseconds=1.0)
 
 
 def _stage(grid, patch, padding=0):
@@ -79,40 +72,6 @@ def test_enlarge_keeps_whole_pixels():
     big = enlarge(view)
     assert big.width % 32 == 0
     assert np.array_equal(np.array(big)[:: big.width // 32, :: big.width // 32], np.array(view))
-
-
-def test_token_grid_draws_only_the_inner_edges():
-    black = Image.new("RGB", (32, 32))
-    lit = np.array(token_grid(black, _stage(4, 8)))[:, 5, 0] > 128
-    side = len(lit)
-    assert np.flatnonzero(lit).tolist() == [side // 4, side // 2, 3 * side // 4]
-
-
-def test_ghosted_is_grey():
-    pale = np.array(ghosted(Image.new("RGB", (8, 8), (255, 0, 0))))
-    assert (pale.max(axis=2) - pale.min(axis=2)).max() < 20
-
-
-def test_top_classes_are_escaped_and_in_order():
-    html = top_classes(_record([0.2, 0.7, 0.1]), ["cat", "<b>dog", "owl"])
-    assert "&lt;b&gt;dog" in html and "<b>dog" not in html
-    assert re.findall(r"<em>([^<]+)</em>", html) == ["70.0 %", "20.0 %", "10.0 %"]
-
-
-def test_confidence_puts_the_tick_at_the_threshold():
-    html = confidence(_record([0.2, 0.8], exit_index=1), 0.65)
-    assert "left:65.00%" in html and "width:80.00%" in html and "threshold 65.0 %" in html
-    assert exit_colour(1) in html
-
-
-@pytest.mark.parametrize(("threshold", "words"), [(None, "always answers"), (1.5, "never leave")])
-def test_confidence_explains_the_extremes(threshold, words):
-    assert words in confidence(_record([1.0]), threshold)
-
-
-def test_share_bars_name_every_exit():
-    html = share_bars((0.5, 0.3, 0.15, 0.05))
-    assert all(f"exit {i}" in html for i in (1, 2, 3, 4)) and "50.0 %" in html
 
 
 @pytest.mark.parametrize(

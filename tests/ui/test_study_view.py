@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 
 from app import services
-from app.figures.exits import top_classes
 from app.figures.study import criteria_figure, reliability_alt, reliability_figure
 from app.figures.theme import MacUnit, exit_colour, times_fewer
 from app.figures.tradeoff import STATIC, tradeoff_alt, tradeoff_figure
 from dvt_core.criteria import CRITERIA, criteria_curve
 from dvt_core.exit_table import ExitTable
 from dvt_core.reliability import RELIABILITY, compare, reliability
-from dvt_core.results import ExitRecord
 from dvt_core.solver import pareto_front
 from dvt_core.study import Baseline, saving
 from tests.ui.driver import LOOK, MODELS, TRADEOFF, captions, layers, metrics, open_app, rows
@@ -228,13 +226,6 @@ def test_criteria_figure_has_a_line_for_each_criterion(studied):
     assert tuple(trace.name for trace in drawn.data) == CRITERIA
     assert drawn.data[0].y[0] == pytest.approx(100 * points[0].accuracies["confidence"])
     assert "MMACs" in drawn.layout.xaxis.title.text
-
-
-def test_top_classes_are_short_with_the_full_name_at_hand():
-    record = ExitRecord(0, np.array([0.7, 0.3], dtype=np.float32), 1, 1.0)
-    drawn = top_classes(record, ("goldfish, Carassius auratus", "<b>, x"))
-    assert 'title="goldfish, Carassius auratus">goldfish<' in drawn
-    assert "<b>" not in drawn.replace("<b style", "")
 
 
 def test_a_model_of_two_hundred_words_works_on_every_page(models_dir):
