@@ -6,6 +6,7 @@ import streamlit as st
 from PIL import Image
 
 from app.components import STYLE
+from app.language import choose_language, say
 from app.model_choice import choose_model
 
 VIEWS = Path(__file__).with_name("views")
@@ -13,29 +14,24 @@ FAVICON = Path(__file__).parents[1] / "assets" / "favicon.png"
 SIDEBAR_PX = 230
 PAPER = "https://arxiv.org/abs/2105.15075"
 
+# Files in views/, what stands in the address, what stands in the sidebar.
+PAGES = (
+    ("look", "", "Look"),
+    ("tradeoff", "tradeoff", "Trade-off"),
+    ("easy_hard", "easy-hard", "Easy & hard"),
+    ("inside", "inside", "Inside"),
+    ("batch", "batch", "Batch"),
+    ("lesson", "lesson", "Lesson"),
+    ("models", "models", "Models & paper"),
+)
+
 st.set_page_config(page_icon=Image.open(FAVICON), layout="wide", initial_sidebar_state=SIDEBAR_PX)
 
 # No page icons: the browser would fetch them from an outside server.
 page = st.navigation(
     [
-        st.Page(
-            VIEWS / "look.py",
-            title="Look",
-            default=True,
-            help="One picture: which exit is sure enough, and what it cost.",
-        ),
-        st.Page(
-            VIEWS / "tradeoff.py",
-            title="Trade-off",
-            url_path="tradeoff",
-            help="A whole test set: accuracy and cost for every threshold.",
-        ),
-        st.Page(
-            VIEWS / "models.py",
-            title="Models & paper",
-            url_path="models",
-            help="This model, your own model folder, the paper's numbers, measured speed.",
-        ),
+        st.Page(VIEWS / f"{name}.py", title=say(title), url_path=path, default=name == "look")
+        for name, path, title in PAGES
     ]
 )
 
@@ -44,6 +40,7 @@ st.html(STYLE)
 
 with st.sidebar:
     choose_model()
+    choose_language()
     st.markdown(
         f":small[After [Wang et al. 2021, Not All Images are Worth 16x16 Words]({PAPER}). "
         "An independent implementation with its own models.]"
