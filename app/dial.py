@@ -138,6 +138,14 @@ def forget() -> None:
         st.query_params.pop(name, None)
 
 
+def in_force(bundle: Bundle) -> Setting:
+    """What the dial stands at, for a part of the page without one; it is not drawn."""
+    choices, before = get_choices(bundle), st.session_state.get(_ASK)
+    here = choices.default, choices.ranges
+    ask = ask_from_query(st.query_params, *here) if before is None else ask_from(before, *here)
+    return resolve(ask, choices)
+
+
 def _write_link(ask: Ask, default: Ask) -> None:
     wanted = {} if ask == default else ask.to_query()
     for name in ("ask", *WAYS):
