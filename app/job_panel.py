@@ -1,18 +1,20 @@
-"""A long computation on the page: its button, place in the queue, progress, cancel, result."""
+"""A long computation on the page: its place in the queue, progress, cancel, how it ended."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
-from streamlit.runtime import get_instance
+from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.jobs import CANCELLED, FAILED, WAITING, Job, JobQueue
 from app.language import say
 
 POLL_S = 0.5
+AWAY_S = 20.0  # a phone that changes its network is back before
 
 
 @st.cache_resource(show_spinner=False)
@@ -22,20 +24,37 @@ def get_queue() -> JobQueue:
 
 
 def start_job(key: str, title: str, work: Callable[[Job], Any]) -> None:
-    """Starts work for this visitor; it ends by itself when the visitor leaves.
+    """Starts work for this visitor; it goes on while other pages of the app are looked at.
+
+    It ends by itself when the visitor has been gone for `AWAY_S`. The last job under the same key
+    and its result are forgotten.
 
     Args:
         key: of the panel that shows it.
-        title: what it is, for people.
+        title: what it is, for people, in their language.
         work: see `JobQueue.submit`.
 
     Raises:
-        InputError: too many are waiting.
+        InputError: too many are waiting, or this visitor has one that is not finished.
     """
     context = get_script_run_ctx()
     owner = context.session_id if context else ""
-    is_wanted = (lambda: get_instance().is_active_session(owner)) if context else (lambda: True)
-    st.session_state[_key(key)] = get_queue().submit(owner, title, work, is_wanted)
+    st.session_state[_key(key)] = get_queue().submit(owner, title, work, Presence(owner))
+
+
+class Presence:
+    """Whether a visitor still has the page open, or had it a moment ago."""
+
+    def __init__(self, session_id: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begins with the visitor present; `clock` counts seconds."""
+        self._session_id, self._clock = session_id, clock
+        self._seen = clock()
+
+    def __call__(self) -> bool:
+        """Asked from any thread; True too where there is no server to ask."""
+        if not runtime.exists() or runtime.get_instance().is_active_session(self._session_id):
+            self._seen = self._clock()
+        return self._clock() - self._seen < AWAY_S
 
 
 def current_job(key: str) -> Job | None:
@@ -51,7 +70,9 @@ def forget_job(key: str) -> None:
 
 
 def job_panel(key: str) -> Job | None:
-    """Draws the job under this key; the page is run again when it ends.
+    """Draws the job under this key; the page is run again, once, when it ends.
+
+    While it is open only this panel is drawn anew, twice a second.
 
     Returns:
         The job, whose `result` is there once it is done; None if none was started.
@@ -62,7 +83,8 @@ def job_panel(key: str) -> Job | None:
     if job.is_open:
         _watch(key)
     elif job.state == FAILED:
-        st.warning(say("{title}: {error}.", title=job.title, error=job.error))
+        error = job.error or say("something went wrong on this computer; its log says what")
+        st.warning(say("{title}: {error}.", title=job.title, error=error))
     elif job.state == CANCELLED:
         st.caption(say("{title}: cancelled.", title=job.title))
     return job
@@ -73,20 +95,31 @@ def _watch(key: str) -> None:
     job = current_job(key)
     if job is None or not job.is_open:
         st.rerun()
-        return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(job.fraction, _words(job))
-        st.button(say("cancel"), key=f"cancel_{key}", on_click=job.cancel)
+    st.progress(job.fraction, job_words(job))
+    st.button(
+        say("cancel"),
+        key=f"cancel_{key}",
+        on_click=job.cancel,
+        disabled=job.is_stopping,
+    )
 
 
-def _words(job: Job) -> str:
+def job_words(job: Job) -> str:
+    """One sentence about an open job: its place, or its step and the time that is left."""
+    if job.is_stopping:
+        return say("{title}: stopping.", title=job.title)
     if job.state == WAITING:
         place = get_queue().place(job)
-        return say("{title}: {n} before it in the queue.", title=job.title, n=place)
+        if place:
+            return say("{title}: {n} before it in the queue.", title=job.title, n=place)
+        return say("{title}: starting.", title=job.title)
+    what = say("{title}: {step}", title=job.title, step=job.words) if job.words else job.title
     left = job.seconds_left()
-    step = f" {job.words}." if job.words else ""
-    eta = say(" About {seconds} s left.", seconds=f"{left:.0f}") if left is not None else ""
-    return f"{job.title}.{step}{eta}"
+    if left is None:
+        return say("{what}.", what=what)
+    if left > 90:
+        return say("{what}. About {n} minutes left.", what=what, n=round(left / 60))
+    return say("{what}. About {n} s left.", what=what, n=max(1, round(left)))
 
 
 def _key(key: str) -> str:

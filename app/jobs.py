@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 from typing import Any
 
+from app.language import say
 from dvt_core.errors import InputError
 
 WAITING, RUNNING, DONE, FAILED, CANCELLED = "waiting", "running", "done", "failed", "cancelled"
 OPEN = (WAITING, RUNNING)
+SETTLED_S = 0.5  # a pace measured over less says nothing
 
 logger = logging.getLogger(__name__)
 
@@ -33,14 +33,16 @@ class Job:
     """One long computation: written by its thread, read by the page.
 
     Attributes:
-        title: what is being done, for people.
+        title: what is being done, for people, in their language.
         owner: who asked, usually the id of a session.
-        is_wanted: asked at every step; False ends the work (its page is gone).
+        is_wanted: asked at every step and while it waits; False ends it (its page is gone).
         state: one of `WAITING`, `RUNNING`, `DONE`, `FAILED`, `CANCELLED`.
         fraction: done so far, in [0, 1].
-        words: the step that is being done, for people.
+        words: the step that is being done, for people, in their language.
         result: what the work returned, once it is `DONE`.
-        error: one sentence without a full stop, once it has `FAILED`.
+        error: once it has `FAILED`, one sentence without a full stop; "" if it was a bug of
+            ours, which the log describes.
+        began: the clock's time at which it began to run.
     """
 
     title: str
@@ -52,18 +54,27 @@ class Job:
     result: Any = field(default=None, repr=False)
     error: str = ""
     began: float = 0.0
+    _work: Callable[[Job], Any] | None = field(default=None, repr=False)
+    _clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     _stop: Event = field(default_factory=Event, repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
     def is_open(self) -> bool:
         """Whether it still waits or runs."""
         return self.state in OPEN
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was cancelled and still runs, until its next step."""
+        return self.is_open and self._stop.is_set()
+
     def cancel(self) -> None:
-        """Ends it: at once if it waits, at its next step if it runs."""
+        """Ends it: at once if it waits, at its next step if it runs; else nothing happens."""
         self._stop.set()
-        if self.state == WAITING:
-            self.state = CANCELLED
+        with self._lock:
+            if self.state == WAITING:
+                self._end(CANCELLED)
 
     def step(self, fraction: float, words: str = "") -> None:
         """Called by the work, often: notes how far it is.
@@ -77,26 +88,62 @@ class Job:
 
     def seconds_left(self) -> float | None:
         """What is left at the pace so far; None before there is a pace."""
-        spent = time.monotonic() - self.began
-        if self.state != RUNNING or self.fraction <= 0 or spent < 0.5:
+        spent = self._clock() - self.began
+        if self.state != RUNNING or self.fraction <= 0 or spent < SETTLED_S:
             return None
         return spent * (1 - self.fraction) / self.fraction
 
+    def begin(self) -> bool:
+        """Called by the queue: starts the time; False if it was cancelled before its turn."""
+        with self._lock:
+            if self.state != WAITING:
+                return False
+            self.began, self.state = self._clock(), RUNNING
+            return True
+
+    def run(self) -> None:
+        """Called by the queue's thread after `begin`: does the work and keeps how it ended."""
+        assert self._work is not None
+        try:
+            self.step(0.0)
+            self.result = self._work(self)
+            self.fraction = 1.0
+            self._end(DONE)
+        except Cancelled:
+            self._end(CANCELLED)
+        except InputError as error:
+            self.error = str(error)
+            self._end(FAILED)
+        except Exception:
+            logger.exception("a job failed: %s", self.title)
+            self._end(FAILED)
+
+    def _end(self, state: str) -> None:
+        self.state = state
+        self._work = None  # it may hold pictures; the session keeps the job, not those
+
 
 class JobQueue:
-    """Runs jobs one after the other on one thread."""
+    """Runs jobs one after the other, on a thread that lives while there are any."""
 
-    def __init__(self, *, max_waiting: int = 32, per_owner: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        max_waiting: int = 32,
+        per_owner: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Starts with an empty queue.
 
         Args:
             max_waiting: jobs of all people that may wait or run.
             per_owner: jobs of one person that may wait or run.
+            clock: seconds, for the pace.
         """
-        self._executor = ThreadPoolExecutor(1, "job")
-        self._jobs: deque[Job] = deque()
+        self._jobs: list[Job] = []  # open ones in order, the running one first
         self._lock = Lock()
-        self._max_waiting, self._per_owner = max_waiting, per_owner
+        self._thread: Thread | None = None
+        self._max_waiting, self._per_owner, self._clock = max_waiting, per_owner, clock
 
     def submit(
         self,
@@ -109,50 +156,57 @@ class JobQueue:
 
         Args:
             owner: who asks.
-            title: what it is, for people.
+            title: what it is, for people, in their language.
             work: gets the job, calls its `step` often, returns the result. It runs outside any
-                page: whatever it needs of the session or the caches is fetched before.
+                page: whatever it needs of the session or the caches, and the words that it will
+                say, are fetched before.
             is_wanted: False ends the work at its next step.
 
         Raises:
             InputError: this person's jobs, or everybody's, are too many.
         """
         with self._lock:
-            waiting = [job for job in self._jobs if job.is_open]
-            self._jobs = deque(waiting)
-            if sum(job.owner == owner for job in waiting) >= self._per_owner:
+            self._tidy()
+            if sum(job.owner == owner for job in self._jobs) >= self._per_owner:
                 raise InputError(
-                    "one long computation at a time: wait for yours to end, or cancel it"
+                    say("one long computation at a time: wait for yours to end, or cancel it")
                 )
-            if len(waiting) >= self._max_waiting:
+            if len(self._jobs) >= self._max_waiting:
                 raise InputError(
-                    f"{self._max_waiting} long computations are waiting already, try again later"
+                    say(
+                        "{n} long computations are waiting already, try again later",
+                        n=self._max_waiting,
+                    )
                 )
-            job = Job(title, owner, is_wanted)
+            job = Job(title, owner, is_wanted, _work=work, _clock=self._clock)
             self._jobs.append(job)
-        self._executor.submit(_run, job, work)
+            if self._thread is None:
+                # A daemon: Ctrl-C on the server does not wait for somebody's batch.
+                self._thread = Thread(target=self._serve, name="jobs", daemon=True)
+                self._thread.start()
         return job
 
     def place(self, job: Job) -> int:
         """How many open jobs stand before this one; 0 while it runs."""
         with self._lock:
-            before = [other for other in self._jobs if other.is_open or other is job]
-        return before.index(job) if job in before else 0
+            self._tidy()
+            return self._jobs.index(job) if job in self._jobs else 0
 
+    def _tidy(self) -> None:
+        """Takes out what has ended, and what waits for a visitor who left."""
+        for job in self._jobs:
+            if job.state == WAITING and not job.is_wanted():
+                job.cancel()
+        self._jobs = [job for job in self._jobs if job.is_open]
 
-def _run(job: Job, work: Callable[[Job], Any]) -> None:
-    if not job.is_open:
-        return
-    job.state, job.began = RUNNING, time.monotonic()
-    try:
-        job.step(0.0)
-        job.result = work(job)
-        job.fraction, job.state = 1.0, DONE
-    except Cancelled:
-        job.state = CANCELLED
-    except InputError as error:
-        job.error, job.state = str(error), FAILED
-    except Exception:
-        logger.exception("a job failed: %s", job.title)
-        job.error = "something went wrong on this computer; its log says what"
-        job.state = FAILED
+    def _serve(self) -> None:
+        while (job := self._take()) is not None:
+            job.run()
+
+    def _take(self) -> Job | None:
+        with self._lock:
+            self._tidy()
+            job = next((job for job in self._jobs if job.begin()), None)
+            if job is None:
+                self._thread = None
+            return job
