@@ -43,6 +43,9 @@ CONFIG, WEIGHTS, THRESHOLDS = "config.json", "model.safetensors", "thresholds.js
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+DEFAULT = "tiny-imagenet"  # what the app opens with and the command line takes
+
+
 def bundled_dir() -> Path:
     """Where named models lie: $DVT_MODELS, else assets/models of the repository."""
     return Path(os.environ.get("DVT_MODELS") or REPOSITORY / "assets" / "models")
@@ -163,11 +166,12 @@ class Bundle:
 
 
 def list_models() -> tuple[str, ...]:
-    """Names of the bundled models, in alphabetical order."""
+    """Names of the bundled models: `DEFAULT` first if it is there, the rest by the alphabet."""
     folder = bundled_dir()
     if not folder.is_dir():
         return ()
-    return tuple(sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}")))
+    names = (path.parent.name for path in folder.glob(f"*/{CONFIG}"))
+    return tuple(sorted(names, key=lambda name: (name != DEFAULT, name)))
 
 
 def load_bundle(name_or_dir: str | Path) -> Bundle:

@@ -1,7 +1,8 @@
-"""The built-in sample pictures: 20 of CIFAR-10 and 20 of ImageNet, shipped by PyPI's foolbox.
+"""The built-in sample pictures: 25 of our own, 20 of CIFAR-10 and 20 of ImageNet.
 
-foolbox is installed for these files alone and never imported (slow, and it brings in much). The
-repository itself holds no data-set images.
+Ours are stamps of Tux Paint (`assets/pictures`). The others are shipped by PyPI's foolbox, which is
+installed for these files alone and never imported (slow, and it brings in much). The repository
+itself holds no data-set images.
 
 References:
     Rauber et al., "Foolbox Native", JOSS 2020, https://github.com/bethgelab/foolbox.
@@ -9,14 +10,16 @@ References:
 
 from __future__ import annotations
 
+import csv
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from dvt_core.errors import InputError
 
+_PICTURES = Path(__file__).resolve().parents[1] / "assets" / "pictures"
 _CIFAR10 = (
     "airplane",
     "automobile",
@@ -98,7 +101,23 @@ def _all_samples() -> tuple[Sample, ...]:
     paths = [path for name in _SETS for path in sorted(folder.glob(f"{name}_*_*.*"))]
     if not paths:
         raise InputError(f"{folder} holds no sample pictures, install foolbox 3.3 again")
-    return tuple(_sample(path, imagenet.index_to_description) for path in paths)
+    shipped = (_sample(path, imagenet.index_to_description) for path in paths)
+    return (*_own(), *shipped)
+
+
+def _own() -> Iterator[Sample]:
+    """The stamps, in the order of their list."""
+    with (_PICTURES / "pictures.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            path = _PICTURES / row["file"]
+            yield Sample(
+                id=f"stamp_{path.stem}",
+                title=f"{row['label']} (stamp {path.stem})",
+                source="a photographic stamp of Tux Paint (Bill Kendrick and contributors)",
+                licence="GPL 2",
+                label=row["label"],
+                path=path,
+            )
 
 
 def _sample(path: Path, imagenet_words: Callable[[int], str]) -> Sample:
