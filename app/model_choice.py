@@ -15,6 +15,7 @@ import streamlit as st
 
 from app import services
 from app.dial import forget
+from app.language import say
 from dvt_core.bundle import Bundle, list_models
 from dvt_core.errors import InputError
 
@@ -34,7 +35,9 @@ def labels(models: Sequence[str]) -> dict[str, str]:
     """What people see: a name as it is, a folder by its name, or by its path where two share it."""
     names = Counter(Path(model).name for model in models)
     return {
-        model: f"{path.name} (folder)" if path.is_absolute() and names[path.name] == 1 else model
+        model: say("{name} (folder)", name=path.name)
+        if path.is_absolute() and names[path.name] == 1
+        else model
         for model, path in ((model, Path(model)) for model in models)
     }
 
@@ -48,7 +51,7 @@ def choose_model() -> None:
             st.session_state[MODEL] = models[0]  # said, or the browser would go on showing it
         shown = labels(models)
         st.selectbox(
-            "Model",
+            say("Model"),
             models,
             format_func=lambda model: shown.get(model, str(model)),
             key=MODEL,
@@ -63,7 +66,9 @@ def _drop_unreadable() -> None:
             services.get_bundle(folder)
         except InputError as error:
             st.session_state[FOLDERS] = tuple(f for f in st.session_state[FOLDERS] if f != folder)
-            st.session_state[GONE] = f"The folder {folder} can no longer be used: {error}."
+            st.session_state[GONE] = say(
+                "The folder {folder} can no longer be used: {error}.", folder=folder, error=error
+            )
             if st.session_state.get(MODEL) == folder:
                 forget()
 
@@ -72,15 +77,15 @@ def current_bundle() -> Bundle:
     """The model chosen in the sidebar; a sentence and the end of the page if it cannot be used."""
     models = choices()
     if gone := st.session_state.pop(GONE, ""):
-        st.warning(f"{gone} A bundled model is shown instead." if models else gone)
+        st.warning(say("{gone} A bundled model is shown instead.", gone=gone) if models else gone)
     if not models:
-        st.error("No model folder was found. Train one with `dvt train` and put it there.")
+        st.error(say("No model folder was found. Train one with `dvt train` and put it there."))
         st.stop()
     model = st.session_state.get(MODEL)
     try:
         return services.get_bundle(model if model in models else models[0])
     except InputError as error:
-        st.error(f"This model cannot be used: {error}.")
+        st.error(say("This model cannot be used: {error}.", error=error))
         st.stop()
 
 
@@ -88,10 +93,12 @@ def refusal() -> str:
     """Why no folder can be opened here; empty if one can."""
     if _is_local() or os.environ.get(ROOT_ENV):
         return ""
-    return (
-        "A model folder can be opened only where the app serves its own machine alone "
-        f"(server address {LOOPBACK[0]}), or under a folder that its owner allows with the "
-        f"environment variable {ROOT_ENV}. This server answers to others and allows none."
+    return say(
+        "A model folder can be opened only where the app serves its own machine alone (server "
+        "address {address}), or under a folder that its owner allows with the environment variable "
+        "{variable}. This server answers to others and allows none.",
+        address=LOOPBACK[0],
+        variable=ROOT_ENV,
     )
 
 
@@ -107,7 +114,7 @@ def open_folder(text: str) -> Bundle:
     Raises:
         InputError: not allowed here, no model folder, or damaged.
     """
-    folder = _allowed(text.strip().strip("\"'"))
+    folder = allowed_folder(text.strip().strip("\"'"))
     bundle = services.get_bundle(str(folder))
     known = st.session_state.get(FOLDERS, ())
     st.session_state[FOLDERS] = (*known, *(() if str(folder) in known else (str(folder),)))
@@ -116,8 +123,12 @@ def open_folder(text: str) -> Bundle:
     return bundle
 
 
-def _allowed(text: str) -> Path:
-    """The absolute path behind a text, links followed; checked before the disk is looked at."""
+def allowed_folder(text: str) -> Path:
+    """The absolute path behind a text, links followed; checked before the disk is looked at.
+
+    Raises:
+        InputError: no path, or not one that may be opened here.
+    """
     if not text:
         raise InputError("no folder was named, type the path of one")
     try:

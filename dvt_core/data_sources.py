@@ -227,7 +227,7 @@ def as_rows(dataset: Any, name: str) -> Rows:
     if len(labels) == 0 or labels.dtype.kind not in "iu" or labels.min() < 0:
         raise InputError(f"{name} holds no rows with labels, expected whole numbers from 0 up")
     names = names or [str(i) for i in range(int(labels.max()) + 1)]
-    return Rows(dataset, labels.astype(np.int64), _in_words(names))
+    return Rows(dataset, labels.astype(np.int64), in_words(names))
 
 
 def _first(available: Sequence[str], wanted: tuple[str, ...]) -> str | None:
@@ -241,7 +241,8 @@ def imagenet_words() -> tuple[str, ...]:
     return tuple(ImageNetInfo("imagenet-1k").label_descriptions())
 
 
-def _in_words(names: Sequence[str]) -> tuple[str, ...]:
+def in_words(names: Sequence[str]) -> tuple[str, ...]:
+    """Class names with WordNet ids ("n01443537") replaced by their words, if all are such ids."""
     if all(re.fullmatch(r"n\d{8}", name) for name in names):
         from timm.data.imagenet_info import ImageNetInfo
 

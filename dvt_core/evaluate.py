@@ -93,19 +93,23 @@ def _logits(model: DynamicViT, part: ImageSplit) -> np.ndarray:
 
 
 def _table(model: DynamicViT, part: ImageSplit, logits: np.ndarray) -> ExitTable:
-    device = next(model.parameters()).device
     probs = torch.from_numpy(logits).softmax(dim=2)
-    info = TableInfo(
+    info = table_info(model, part.name, part.split)
+    return ExitTable.from_probs(probs.numpy(), part.labels, part.indices, info)
+
+
+def table_info(model: DynamicViT, data: str, split: str) -> TableInfo:
+    """The note that goes with a table that this model makes now, on its device."""
+    return TableInfo(
         model=model.name,
         weights_sha256=model.weights_sha256,
-        data=part.name,
-        split=part.split,
+        data=data,
+        split=split,
         num_classes=model.num_classes,
         exit_macs=model.exit_macs,
-        device=device_name(device),
+        device=device_name(next(model.parameters()).device),
         made_by=_program(),
     )
-    return ExitTable.from_probs(probs.numpy(), part.labels, part.indices, info)
 
 
 def device_name(device: torch.device) -> str:

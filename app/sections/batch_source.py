@@ -1,0 +1,254 @@
+"""Which pictures make the batch, and the job that runs them."""
+
+from __future__ import annotations
+
+import base64
+import io
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+from PIL import Image, ImageOps
+
+from app import services
+from app.batch_intake import (
+    MAX_BATCH_BYTES,
+    MAX_PICTURES,
+    Offer,
+    from_files,
+    from_folder,
+    from_samples,
+)
+from app.figures.theme import MacUnit
+from app.job_panel import forget_job, job_panel, start_job
+from app.jobs import DONE, Job
+from app.language import say
+from app.linked import linked_choice
+from app.model_choice import allowed_folder, refusal
+from app.services import BY_WEIGHTS
+from app.tray import plain
+from dvt_core.batch import Batch, run_batch
+from dvt_core.bundle import Bundle
+from dvt_core.errors import InputError
+from dvt_core.macs import exit_macs
+from dvt_core.samples import list_samples
+
+KEY = "batch"  # of the job
+SHOWN, OFFER = "batch_shown", "batch_offer"  # session keys: the last batch; (of what, offer)
+SAMPLES, FILES, DEVICE, FOLDER = "samples", "files", "device-folder", "folder"
+THUMB_PX, MAX_THUMBS = 48, 300  # a longer table has no thumbnails: they travel with every change
+BUSY_TRIES, BUSY_S = 40, 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A batch that was run, kept in the session.
+
+    Attributes:
+        offer: where its pictures are.
+        batch: what all exits said.
+        weights: checksum of the model that ran.
+        thumbs: place among the sources -> a small JPEG as a data address.
+        token: a name for caches, of this run alone.
+    """
+
+    offer: Offer
+    batch: Batch
+    weights: str
+    thumbs: dict[int, str] = field(repr=False)
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+
+
+def source_section(bundle: Bundle) -> Shown:
+    """Draws the choice and the job; returns the batch to show, of the samples if there is none."""
+    source = linked_choice(st.segmented_control, say("Pictures from"), _sources(), key="batch_from")
+    try:
+        offer = _offer(source, bundle)
+    except InputError as error:
+        st.warning(f"{plain_text(str(error))}.")
+        offer = None
+    if offer is not None and source != SAMPLES:
+        _offer_button(bundle, offer)
+    job = job_panel(KEY)
+    if job is not None and job.state == DONE:
+        st.session_state[SHOWN] = job.result
+        forget_job(KEY)
+    return _shown(bundle, source)
+
+
+def _sources() -> dict[str, str]:
+    sources = {
+        SAMPLES: say("samples"),
+        FILES: say("files or zips"),
+        DEVICE: say("a folder of this device"),
+    }
+    return sources if refusal() else {**sources, FOLDER: say("a folder beside the app")}
+
+
+def _shown(bundle: Bundle, source: str) -> Shown:
+    kept: Shown | None = st.session_state.get(SHOWN)
+    if kept is not None and source != SAMPLES:
+        if kept.weights == bundle.weights_sha256:
+            return kept
+        st.info(say("Your last pictures were run with another model. Run them again to see them."))
+    if source != SAMPLES:
+        st.caption(say("Below are the samples until your pictures have been run."))
+    with st.spinner(say("Running the samples")):
+        return _run_samples(bundle)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=BY_WEIGHTS)
+def _run_samples(bundle: Bundle) -> Shown:
+    """The samples' batch, once for everybody."""
+    return _work(bundle)(from_samples(list_samples(bundle.class_names)), lambda *_: None)
+
+
+def _offer(source: str, bundle: Bundle) -> Offer | None:
+    """What was chosen, listed; None if nothing was."""
+    if source == SAMPLES:
+        st.caption(
+            say(
+                "The {n} built-in samples, as a first example: photos and test images, of classes "
+                "that the model knows and of others.",
+                n=len(list_samples(bundle.class_names)),
+            )
+        )
+        return None
+    if source == FOLDER:
+        path = st.text_input(say("Folder on the machine that runs this app"), key="batch_folder")
+        st.caption(_limits(source))
+        if not path.strip():
+            return None
+        folder = allowed_folder(path.strip().strip("\"'"))
+        return _once(("folder", str(folder)), lambda: from_folder(folder))
+    is_folder = source == DEVICE
+    files = st.file_uploader(
+        say("A folder of this device; its sub-folders are the labels")
+        if is_folder
+        else say("Pictures and zip files of this device: choose, or drop them here"),
+        accept_multiple_files="directory" if is_folder else True,
+        key=f"batch_{source}",
+    )
+    st.caption(_limits(source))
+    if not files:
+        return None
+    names = tuple(file.file_id for file in files)
+    return _once(names, lambda: from_files([(file.name, file.getvalue()) for file in files]))
+
+
+def _once(of: tuple[str, ...], make: Callable[[], Offer]) -> Offer:
+    """Lists files once, not in every run of the page."""
+    kept = st.session_state.get(OFFER)
+    if kept is None or kept[0] != of:
+        kept = st.session_state[OFFER] = of, make()
+    return kept[1]
+
+
+def _limits(source: str) -> str:
+    bounds = say(
+        "At most {pictures} pictures; of more, as many are taken evenly spread.",
+        pictures=f"{MAX_PICTURES:,}",
+    )
+    if source != FOLDER:
+        bounds = say(
+            "At most {pictures} pictures and {size} MB; they stay in the server's memory until you "
+            "run others or close the page, and are never written to disk.",
+            pictures=f"{MAX_PICTURES:,}",
+            size=MAX_BATCH_BYTES // 10**6,
+        )
+    labels = say("The folder that a picture lies in is its label: cat/001.jpg is a cat.")
+    return f"{bounds} {labels}"
+
+
+def _offer_button(bundle: Bundle, offer: Offer) -> None:
+    """What was found, what running it takes, and the button."""
+    n, full = len(offer.sources), exit_macs(bundle.config)[-1]
+    if offer.found > n:
+        st.caption(
+            say(
+                "{found} pictures were found; {n} of them are taken.", found=f"{offer.found:,}", n=n
+            )
+        )
+    if not n:
+        st.warning(say("There is no picture among these files."))
+        show_unusable(offer.left_out)
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        is_asked = st.button(say("Run {n} pictures", n=f"{n:,}"), key="batch_run", type="primary")
+        st.caption(
+            say(
+                "All exits, {macs} for each picture, so that any threshold can be tried afterwards "
+                "without running again.",
+                macs=MacUnit.of(exit_macs(bundle.config)).format(full),
+            ),
+            width="stretch",
+        )
+    if is_asked:
+        _start(bundle, offer)
+
+
+def _start(bundle: Bundle, offer: Offer) -> None:
+    work, words = _work(bundle), say("{done} of {n} pictures")
+
+    def run(job: Job) -> Shown:
+        def step(done: int, total: int) -> None:
+            job.step(done / total, words.format(done=f"{done:,}", n=f"{total:,}"))
+
+        return work(offer, step)
+
+    start_job(KEY, say("Running {title}", title=plain(offer.title)), run)
+
+
+def _work(bundle: Bundle) -> Callable[[Offer, Callable[[int, int], None]], Shown]:
+    """What runs an offer; it needs no page, as the model and the worker are fetched here."""
+    model, worker = services.get_model(bundle), services.get_worker()
+    names, weights = bundle.class_names, bundle.weights_sha256
+
+    def patiently(function: Callable[..., Any], *args: Any) -> Any:
+        for _ in range(BUSY_TRIES):
+            try:
+                return worker.run(function, *args)
+            except InputError:  # so many people are looking at pictures: theirs go first
+                time.sleep(BUSY_S)
+        return worker.run(function, *args)
+
+    def work(offer: Offer, step: Callable[[int, int], None]) -> Shown:
+        thumbs: dict[int, str] = {}
+        is_short = len(offer.sources) <= MAX_THUMBS
+
+        def keep(place: int, image: Image.Image) -> None:
+            if is_short:
+                thumbs[place] = _thumb(image)
+
+        batch = run_batch(
+            model, offer.sources, names, data=offer.title, run=patiently, step=step, keep=keep
+        )
+        return Shown(offer, batch, weights, thumbs)
+
+    return work
+
+
+def _thumb(image: Image.Image) -> str:
+    out = io.BytesIO()
+    ImageOps.fit(image, (THUMB_PX, THUMB_PX)).save(out, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def show_unusable(unusable: tuple[tuple[str, str], ...]) -> None:
+    """The files that could not be used, with one sentence each, where there are any."""
+    if not unusable:
+        return
+    with st.expander(say("{n} files could not be used", n=f"{len(unusable):,}")):
+        columns = {
+            say("file"): [n for n, _ in unusable],
+            say("why"): [f"{w}." for _, w in unusable],
+        }
+        st.dataframe(columns, hide_index=True, alt=say("files that could not be used"))
+
+
+def plain_text(text: str) -> str:
+    """Text from outside, such as a path, as Markdown that shows it as it is."""
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+!|$~:" else c for c in text)
