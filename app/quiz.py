@@ -1,0 +1,291 @@
+"""The quiz: questions whose options and right answers are computed from the running model.
+
+Nothing here is drawn and no model is run; `sections/quiz.py` brings what the model said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from app.figures.theme import MacUnit, exit_name, percent
+from app.figures.tradeoff import thresholds_text
+from app.language import say
+from app.lesson_picks import LEAST_GAP
+from app.questions import Question
+from dvt_core.config import DVTConfig
+from dvt_core.exit_table import ExitTable
+from dvt_core.macs import exit_macs
+from dvt_core.thresholds import exit_indices, replay, sweep
+
+ASKED = 5  # questions of one round
+NUM_TESTED = 100  # pictures of the question about exit shares
+SHARED = (0.5, 0.6, 0.7, 0.8, 0.9)  # thresholds that are asked about
+CLEAR = 0.002  # of accuracy, below which two settings count as equal
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What a round is made from.
+
+    Attributes:
+        config: the architecture.
+        weights: digest of the weights.
+        thresholds: in force when the round began.
+        table: of the test split; None if there is none.
+        confidences: (n, E) of the samples at every exit.
+        names: of the samples.
+    """
+
+    config: DVTConfig
+    weights: str
+    thresholds: tuple[float, ...]
+    table: ExitTable | None
+    confidences: np.ndarray
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question of a round, and the sample it is about; None for none."""
+
+    question: Question
+    picture: int | None = None
+
+
+Maker = Callable[[Known, Random], Item | None]
+
+
+def quiz_round(known: Known, seed: int) -> tuple[Item, ...]:
+    """The questions of one round: at most `ASKED`, the same for the same seed.
+
+    Args:
+        known: what the model and its tables say.
+        seed: another one gives other pictures and numbers.
+    """
+    random = Random(seed)
+    # All are made, so that a round does not depend on which are dropped.
+    made = [item for maker in MAKERS if (item := maker(known, random))]
+    rest = made[2:]
+    random.shuffle(rest)
+    return (*made[:2], *rest)[:ASKED]
+
+
+def _which_exit(known: Known, random: Random) -> Item | None:
+    """Which exit answers a picture at a threshold, counted from 1."""
+    threshold, gates = random.choice(SHARED), known.config.num_exits - 1
+    place = random.randrange(len(known.names))
+    if not gates:
+        return None
+    said = known.confidences[place].astype(np.float64)
+    right = next((i for i in range(gates) if said[i] >= threshold), gates)
+    shares = " → ".join(percent(float(share)) for share in said[: right + 1])
+    question = Question(
+        "which_exit",
+        say("Which exit answers this picture at threshold {value}?", value=f"{threshold:g}"),
+        tuple(map(exit_name, range(gates + 1))),
+        right,
+        say("The confidences are {shares}.", shares=shares),
+        (known.weights, threshold, known.names[place]),
+    )
+    return Item(question, place)
+
+
+def _of_100(known: Known, random: Random) -> Item | None:
+    """How many of 100 test pictures leave at exit 1 now."""
+    table, rows = known.table, None
+    if table is None or table.num_exits == 1 or table.n < NUM_TESTED:
+        return None
+    rows = random.sample(range(table.n), NUM_TESTED)
+    right = int((exit_indices(table, known.thresholds)[rows] == 0).sum())
+    options = _spread(right, 12, 100, random)
+    question = Question(
+        "of_100",
+        say(
+            "Of {count} test pictures, drawn at random: how many leave at exit 1 at threshold "
+            "{threshold}?",
+            count=NUM_TESTED,
+            threshold=thresholds_text(known.thresholds),
+        ),
+        tuple(map(str, options)),
+        options.index(right),
+        say("Counted in the stored results of these {count} pictures.", count=NUM_TESTED),
+        (known.weights, known.thresholds, tuple(rows)),
+    )
+    return Item(question)
+
+
+def _cost(known: Known, random: Random) -> Item | None:
+    """What happens to the mean cost when the threshold is moved."""
+    table, pair = known.table, random.sample(SHARED, 2)
+    if table is None or table.num_exits == 1:
+        return None
+    before, after = (point.macs for point in sweep(table, np.array(pair)))
+    unit = MacUnit.of(table.info.exit_macs)
+    question = Question(
+        "cost",
+        say(
+            "The threshold goes from {old} to {new}. What does the mean cost per picture do?",
+            old=f"{pair[0]:g}",
+            new=f"{pair[1]:g}",
+        ),
+        (say("it falls"), say("it stays the same"), say("it rises")),
+        1 + (after > before) - (after < before),
+        say(
+            "On all {count} test pictures: {before} before, {after} after.",
+            count=f"{table.n:,}",
+            before=unit.format(before),
+            after=unit.format(after),
+        ),
+        (known.weights, *pair),
+    )
+    return Item(question)
+
+
+def _tokens(known: Known, random: Random) -> Item:
+    """How many tokens a stage cuts the picture into."""
+    stages = known.config.stages
+    place = random.randrange(len(stages))
+    side = stages[place].grid_size
+    wrong = [count for count in (2 * side, 4 * side, (side + 1) ** 2) if count != side**2]
+    options = sorted({side**2, *wrong})
+    question = Question(
+        "tokens",
+        say(
+            "Stage {number} sees the picture under a grid of {side} by {side} cells. How many "
+            "tokens is that, without the class token?",
+            number=place + 1,
+            side=side,
+        ),
+        tuple(map(str, options)),
+        options.index(side**2),
+        say("{side} times {side} cells, one token each.", side=side),
+        (known.weights, place),
+    )
+    return Item(question)
+
+
+def _times(known: Known, random: Random) -> Item | None:
+    """How many times as much the last exit costs as the first."""
+    costs = exit_macs(known.config)
+    if len(costs) == 1:
+        return None
+    ratio = costs[-1] / costs[0]
+    values = sorted((ratio, *random.sample([ratio / 3, ratio / 1.8, 1.8 * ratio, 3 * ratio], 2)))
+    unit = MacUnit.of(costs)
+    question = Question(
+        "times",
+        say("How many times as much as exit 1 alone does a picture cost that goes to the end?"),
+        tuple(say("{ratio} times", ratio=f"{value:.1f}") for value in values),
+        values.index(ratio),
+        say("{first} against {last}.", first=unit.format(costs[0]), last=unit.format(costs[-1])),
+        (known.weights, tuple(values)),
+    )
+    return Item(question)
+
+
+def _more_right(known: Known, random: Random) -> Item | None:
+    """Who is right most often: exit 1 alone, the cascade as it stands, the last exit alone."""
+    table = known.table
+    if table is None or table.num_exits == 1:
+        return None
+    now = replay(table, known.thresholds).accuracy
+    found = (table.exit_accuracy[0], now, table.exit_accuracy[-1])
+    second, best = sorted(found)[-2:]
+    if best - second < CLEAR:
+        return None
+    question = Question(
+        "more_right",
+        say(
+            "Which is right on the most test pictures, at threshold {threshold}?",
+            threshold=thresholds_text(known.thresholds),
+        ),
+        (say("exit 1 alone"), say("the cascade, stopping early"), say("the last exit alone")),
+        found.index(best),
+        say(
+            "Exit 1 alone {first}, the cascade {now}, the last exit alone {last}.",
+            first=percent(found[0]),
+            now=percent(now),
+            last=percent(found[2]),
+        ),
+        (known.weights, known.thresholds),
+    )
+    return Item(question)
+
+
+def _rule(known: Known, random: Random) -> Item | None:
+    """What the rule does with a confidence that exit 1 really has."""
+    threshold, place = random.choice(SHARED), random.randrange(len(known.names))
+    sure = float(known.confidences[place, 0])
+    if known.config.num_exits == 1 or abs(sure - threshold) < LEAST_GAP:
+        return None
+    question = Question(
+        "rule",
+        say(
+            "Exit 1 is {confidence} sure of a picture; the threshold is {value}. What happens?",
+            confidence=percent(sure),
+            value=f"{threshold:g}",
+        ),
+        (say("exit 1 answers"), say("stage 2 computes")),
+        int(sure < threshold),
+        say("An exit answers when its confidence reaches the threshold."),
+        (known.weights, threshold, place),
+    )
+    return Item(question)
+
+
+def _surer(known: Known, random: Random) -> Item | None:
+    """On which of two samples exit 1 is surer, by name."""
+    if len(known.names) < 2:
+        return None
+    first, second = random.sample(range(len(known.names)), 2)
+    said = [float(known.confidences[place, 0]) for place in (first, second)]
+    if abs(said[0] - said[1]) < LEAST_GAP:
+        return None
+    question = Question(
+        "surer",
+        say("On which of these two samples is exit 1 surer?"),
+        (known.names[first], known.names[second]),
+        int(said[1] > said[0]),
+        say("{first} against {last}.", first=percent(said[0]), last=percent(said[1])),
+        (known.weights, first, second),
+    )
+    return Item(question)
+
+
+def _classes(known: Known, random: Random) -> Item:
+    """How many classes the model chooses among."""
+    right = known.config.num_classes
+    options = _spread(right, max(2, right // 3), 10 * right, random)
+    question = Question(
+        "classes",
+        say("How many classes does this model choose among, whatever the picture shows?"),
+        tuple(map(str, options)),
+        options.index(right),
+        say("A picture of anything else gets one of these words, too."),
+        (known.weights, tuple(options)),
+    )
+    return Item(question)
+
+
+def _spread(right: int, step: int, most: int, random: Random) -> list[int]:
+    """Four different numbers in 0..most, `step` or more apart, the right one among them."""
+    near = [right + k * step for k in (-3, -2, -1, 1, 2, 3)]
+    return sorted((right, *random.sample([value for value in near if 0 <= value <= most], 3)))
+
+
+# Pictures first; the rest in any order.
+MAKERS: Sequence[Maker] = (
+    _which_exit,
+    _of_100,
+    _cost,
+    _tokens,
+    _times,
+    _more_right,
+    _rule,
+    _surer,
+    _classes,
+)

@@ -1,0 +1,125 @@
+"""Step 10 of the lesson: one question at a time, feedback, a score, and again."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import streamlit as st
+
+from app import services
+from app.dial import in_force
+from app.figures.lesson import Tile, data_address, tiles
+from app.figures.tokens import enlarge
+from app.language import say
+from app.lesson import guess_of
+from app.pictures import get_view
+from app.quiz import Item, Known, quiz_round
+from app.sections.lesson_pictures import get_sample_runs
+from app.sections.quiz_question import ask_question
+from dvt_core.bundle import Bundle
+from dvt_core.errors import InputError
+from dvt_core.exit_table import ExitTable
+
+ROUND = "lesson_quiz"  # session key
+
+
+@dataclass
+class Round:
+    """What one visitor is being asked: what it was made from, and the place in it."""
+
+    weights: str
+    thresholds: tuple[float, ...]
+    seed: int
+    place: int = 0
+
+
+def draw_quiz(bundle: Bundle) -> None:
+    """The question in hand, what came of the others, and the way on."""
+    asked = _round(bundle)
+    items = quiz_round(_known(bundle, asked), asked.seed)
+    asked.place = min(asked.place, len(items) - 1)
+    item = items[asked.place]
+    st.markdown(
+        say(
+            "**Question {number} of {count}.** {text}",
+            number=asked.place + 1,
+            count=len(items),
+            text=item.question.text,
+        )
+    )
+    if item.picture is None:
+        is_answered = ask_question(item.question, is_text_shown=False) is not None
+    else:
+        shown, told = st.columns([1, 3], gap="medium", vertical_alignment="center")
+        _show(bundle, item.picture, shown)
+        with told:
+            is_answered = ask_question(item.question, is_text_shown=False) is not None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if is_answered and asked.place + 1 < len(items):
+            st.button(
+                say("next question"), key="quiz_next", on_click=_move, args=(asked.place + 1,)
+            )
+        if asked.place:
+            st.button(
+                say("question before"), key="quiz_back", on_click=_move, args=(asked.place - 1,)
+            )
+        st.button(say("again, with new questions"), key="quiz_again", on_click=_forget)
+    _score(items)
+
+
+def _round(bundle: Bundle) -> Round:
+    """The round of this visitor and this model; its thresholds stay those it began with."""
+    asked = st.session_state.get(ROUND)
+    if asked is None or asked.weights != bundle.weights_sha256:
+        thresholds = in_force(bundle).thresholds
+        asked = Round(bundle.weights_sha256, thresholds, random.randrange(10**9))
+        st.session_state[ROUND] = asked
+    return asked
+
+
+def _known(bundle: Bundle, asked: Round) -> Known:
+    runs = get_sample_runs(bundle)
+    return Known(
+        bundle.config,
+        bundle.weights_sha256,
+        asked.thresholds,
+        _table(bundle),
+        runs.confidences,
+        tuple(picture.name for picture in runs.pictures),
+    )
+
+
+def _table(bundle: Bundle) -> ExitTable | None:
+    """The test table; None if there is none, or a damaged one: the quiz asks other questions."""
+    try:
+        return services.get_table(bundle, "test") if bundle.has_table("test") else None
+    except InputError:
+        return None
+
+
+def _show(bundle: Bundle, place: int, room: st.delta_generator.DeltaGenerator) -> None:
+    picture = get_sample_runs(bundle).pictures[place]
+    seen = enlarge(get_view(bundle, picture).seen)
+    room.html(tiles([Tile(data_address(seen), picture.name, picture.name)]))
+
+
+def _score(items: tuple[Item, ...]) -> None:
+    """How many were answered, and right; a word at the end."""
+    given = [(guess_of(item.question.key), item.question.right) for item in items]
+    answered = [(chosen, right) for chosen, right in given if chosen is not None]
+    if not answered:
+        return
+    right = sum(chosen == right for chosen, right in answered)
+    words = say("Right so far: {right} of {count}.", right=right, count=len(answered))
+    if len(answered) == len(items):
+        words = say("**All answered: {right} of {count} right.**", right=right, count=len(items))
+    st.markdown(words)
+
+
+def _move(place: int) -> None:
+    st.session_state[ROUND].place = place
+
+
+def _forget() -> None:
+    st.session_state.pop(ROUND, None)
