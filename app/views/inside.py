@@ -1,8 +1,29 @@
-"""Inside."""
+"""Inside: what a later stage takes over, and what speaks for a class."""
 
 import streamlit as st
 
+from app.intake import choose_picture, last_picture
 from app.language import say
+from app.model_choice import current_bundle
+from app.pictures import get_view
+from app.sections.microscope import microscope_section
+from dvt_core.errors import InputError
 
 st.title(say("Inside"), anchor=False)
 st.markdown(say("What does a later stage take over from an earlier one?"))
+
+bundle = current_bundle()
+try:
+    is_changing = st.toggle(
+        say("change the picture"),
+        key="inside_picture",
+        help=say("Off, the picture is the one last looked at."),
+    )
+    if is_changing:
+        picture, view = choose_picture(bundle)
+    else:
+        picture = last_picture(bundle)
+        view = get_view(bundle, picture)
+    microscope_section(bundle, picture, view)
+except InputError as error:
+    st.error(f"{error}.")

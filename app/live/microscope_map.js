@@ -1,0 +1,171 @@
+// One map on the picture: a canvas with cells, marks, and the class token's value below it.
+
+const MAP_PX = 288;
+
+// Grey and coloured copies of the picture, ready to be drawn.
+export function loadPicture(source, side) {
+  return new Promise((resolve) => {
+    const image = new Image();
+    image.onload = () => {
+      const [colour, grey] = [0, 1].map(() => Object.assign(document.createElement("canvas"),
+        { width: side, height: side }));
+      colour.getContext("2d").drawImage(image, 0, 0, side, side);
+      const context = grey.getContext("2d");
+      context.drawImage(image, 0, 0, side, side);
+      const pixels = context.getImageData(0, 0, side, side);
+      for (let at = 0; at < pixels.data.length; at += 4) {
+        const [r, g, b] = pixels.data.subarray(at, at + 3);
+        pixels.data.fill(0.299 * r + 0.587 * g + 0.114 * b, at, at + 3);
+      }
+      context.putImageData(pixels, 0, 0);
+      resolve({ colour, grey });
+    };
+    image.src = source;
+  });
+}
+
+export function node(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  const { className, dataset, style, ...rest } = properties;
+  if (className) made.className = className;
+  if (style) made.style.cssText = style;
+  Object.assign(made.dataset, dataset);
+  for (const [name, value] of Object.entries(rest)) {
+    if (name.startsWith("on") || name in made) made[name] = value;
+    else made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+export class TokenMap {
+  // `onToken(token)` is called when a cell is pointed at, `onKey(event)` for keys on the map.
+  constructor({ px = MAP_PX, onToken, onKey, isButton = false } = {}) {
+    this.canvas = node("canvas", { width: px, height: px });
+    this.title = node("b");
+    this.note = node("small");
+    this.token = node(isButton ? "button" : "span", { className: "token" });
+    if (isButton) this.token.type = "button";
+    this.token.onclick = isButton ? () => onToken?.(0) : null;
+    this.node = node("figure", {}, node("figcaption", {}, this.title, this.note), this.canvas, this.token);
+    if (!onToken) return;
+    this.canvas.tabIndex = 0;
+    this.canvas.onpointerdown = (event) => {
+      // A finger that scrolls is not a finger that points: only mouse and pen drag.
+      if (event.pointerType !== "touch") this.canvas.setPointerCapture(event.pointerId);
+      onToken(this.tokenOf(event), true);
+    };
+    this.canvas.onpointermove = (event) => {
+      if (event.pointerType === "touch") return;
+      onToken(this.tokenOf(event), event.buttons > 0);
+    };
+    this.canvas.onkeydown = onKey;
+  }
+
+  tokenOf(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const scale = this.side / box.width;
+    return tokenAt((event.clientX - box.left) * scale, (event.clientY - box.top) * scale, this.edges);
+  }
+
+  say(title, note, label) {
+    this.title.textContent = title;
+    this.note.textContent = note;
+    this.canvas.setAttribute("aria-label", label ?? `${title}. ${note}`);
+    this.canvas.setAttribute("role", "img");
+  }
+
+  // Options: cells, one [r, g, b] or null per patch, and how far the picture shows through; or
+  // shares, 0..1 per patch, and texts on them; marks, [[token, "query" | "key"], ...]; frames, the
+  // same with [x, y, width, height] in pixels of the picture; colour, the picture not in grey.
+  paint(picture, side, edges, options) {
+    const { cells, through = 0.2, colour, marks = [], frames = [], texts, shares } = options;
+    Object.assign(this, { side, edges });
+    const context = this.canvas.getContext("2d");
+    const scale = this.canvas.width / side;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.globalAlpha = 1;
+    context.imageSmoothingEnabled = side > 128;
+    context.drawImage(colour ? picture.colour : picture.grey, 0, 0, this.canvas.width, this.canvas.height);
+    const grid = edges.length - 1;
+    const boxOf = (patch) => {
+      const row = Math.floor(patch / grid), column = patch % grid;
+      const [x, y] = [edges[column] * scale, edges[row] * scale];
+      return [x, y, edges[column + 1] * scale - x, edges[row + 1] * scale - y];
+    };
+    if (shares) this.paintShares(context, picture, shares, boxOf, scale);
+    if (cells) {
+      context.globalAlpha = 1 - through;
+      cells.forEach((rgb, patch) => {
+        if (!rgb) return;
+        context.fillStyle = `rgb(${rgb.join(" ")})`;
+        context.fillRect(...boxOf(patch));
+      });
+      context.globalAlpha = 1;
+    }
+    this.paintGrid(context, edges, scale);
+    if (texts) this.paintTexts(context, texts, boxOf);
+    for (const [token, kind] of marks) if (token > 0) this.paintMark(context, boxOf(token - 1), kind, 3.5);
+    for (const [box, kind] of frames) this.paintMark(context, box.map((at) => at * scale), kind, 0);
+  }
+
+  // Cells show the picture's own colours as strongly as their share says, the rest is dim.
+  paintShares(context, picture, shares, boxOf, scale) {
+    context.fillStyle = "rgba(0, 0, 0, 0.55)";
+    context.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    shares.forEach((share, patch) => {
+      if (share <= 0) return;
+      const box = boxOf(patch);
+      context.globalAlpha = 0.35 + 0.65 * share;
+      context.drawImage(picture.colour, ...box.map((at) => at / scale), ...box);
+    });
+    context.globalAlpha = 1;
+  }
+
+  paintGrid(context, edges, scale) {
+    const size = this.canvas.width;
+    for (const [width, style] of [[3, "rgba(0, 0, 0, 0.35)"], [1, "rgba(255, 255, 255, 0.7)"]]) {
+      context.lineWidth = width;
+      context.strokeStyle = style;
+      context.beginPath();
+      for (const edge of edges.slice(1, -1)) {
+        context.moveTo(edge * scale, 0);
+        context.lineTo(edge * scale, size);
+        context.moveTo(0, edge * scale);
+        context.lineTo(size, edge * scale);
+      }
+      context.stroke();
+    }
+  }
+
+  paintTexts(context, texts, boxOf) {
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    texts.forEach((text, patch) => {
+      const [x, y, width, height] = boxOf(patch);
+      if (!text || width < 28) return;
+      context.font = `700 ${Math.min(24, width / (0.62 * text.length + 0.3))}px sans-serif`;
+      context.lineWidth = 3.5;
+      context.strokeStyle = "#000000";
+      context.fillStyle = "#ffffff";
+      context.strokeText(text, x + width / 2, y + height / 2);
+      context.fillText(text, x + width / 2, y + height / 2);
+    });
+  }
+
+  // The query has a full double frame, the key a dashed one: shapes, not colours.
+  paintMark(context, [x, y, width, height], kind, inset) {
+    for (const [line, style] of [[7, "#000000"], [3, "#ffffff"]]) {
+      context.lineWidth = line;
+      context.strokeStyle = style;
+      context.setLineDash(kind === "key" && line === 3 ? [7, 6] : []);
+      context.strokeRect(x + inset, y + inset, Math.max(1, width - 2 * inset), Math.max(1, height - 2 * inset));
+    }
+    context.setLineDash([]);
+  }
+
+  // The class token's own cell: it has no place on the picture.
+  paintToken(words, rgb) {
+    this.token.replaceChildren(...(rgb ? [node("i", { style: `background:rgb(${rgb.join(" ")})` })] : []), words);
+  }
+}
