@@ -15,6 +15,8 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.thumbnail_route import ROUTES
+
 # Nothing but this server may be asked: the page works without a network, and the browser
 # enforces it. Streamlit and plotly need inline code and eval.
 SECURITY_HEADERS = {
@@ -58,6 +60,8 @@ def _prepare() -> None:
 
     import app.intake
     import app.labs
+    import app.sections.class_table
+    import app.sections.easy_hard
     import app.sections.local_folder
     import app.sections.model_card
     import app.sections.paper
@@ -83,6 +87,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
 
 app = st.App(
     Path(__file__).with_name("main.py"),
+    routes=ROUTES,
     middleware=[Middleware(SecurityHeaders)],
     lifespan=lifespan,
 )

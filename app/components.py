@@ -11,6 +11,7 @@ import streamlit as st
 from app import services
 from app.figures.exits import word
 from app.figures.theme import MacUnit, exit_name, percent, times_less
+from app.language import say
 from app.pictures import Picture, View, unlike_note
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
@@ -31,17 +32,26 @@ def answer(bundle: Bundle, picture: Picture, prediction: Prediction) -> None:
     words = [_word(name) for name in names]
     given = names[prediction.label]
     facts = [
-        ("Answer", word(given), f"{percent(prediction.confidence)} sure"),
-        ("Stopped at", exit_name(prediction.exit_index), f"of {len(costs)} exits"),
-        ("Spent", unit.format(prediction.macs), f"{spent} of {unit.number(costs[-1])}: {saved}"),
+        (say("Answer"), word(given), say("{percent} sure", percent=percent(prediction.confidence))),
+        (say("Stopped at"), exit_name(prediction.exit_index), say("of {n} exits", n=len(costs))),
+        (
+            say("Spent"),
+            unit.format(prediction.macs),
+            say(
+                "{spent} of {full}: {saved}", spent=spent, full=unit.number(costs[-1]), saved=saved
+            ),
+        ),
     ]
     if _word(picture.label) in words:
-        verdict = "right" if _word(picture.label) == words[prediction.label] else "wrong"
-        facts.append(("Labelled", word(picture.label), f"the answer is {verdict}"))
-    facts.append(("Time", f"{prediction.fired.milliseconds:.1f} ms", "on this computer"))
+        is_right = _word(picture.label) == words[prediction.label]
+        verdict = say("the answer is right") if is_right else say("the answer is wrong")
+        facts.append((say("Labelled"), word(picture.label), verdict))
+    time = f"{prediction.fired.milliseconds:.1f} ms"
+    facts.append((say("Time"), time, say("on this computer")))
+    synonyms = given if "," in given else None  # a tooltip of the answer
     with st.grid("auto", min_column_width=150):
-        for label, value, remark in facts:
-            metric(label, value, remark, given if label == "Answer" and "," in given else None)
+        for number, (label, value, remark) in enumerate(facts):
+            metric(label, value, remark, None if number else synonyms)
 
 
 def metric(label: str, value: str, remark: str, more: str | None = None) -> None:
@@ -54,10 +64,15 @@ def picture_panel(bundle: Bundle, picture: Picture, view: View) -> None:
     side = bundle.config.img_size
     width, height = view.size
     with st.container(horizontal=True, gap="small"):  # one above the other where it is narrow
-        st.image(view.original, width=PANEL_PX, alt=f"the picture: {picture.name}")
+        st.image(view.original, width=PANEL_PX, alt=say("the picture: {name}", name=picture.name))
         st.caption(
-            f"{picture.name}, {width}x{height} pixels; the model sees {side}x{side}. "
-            f"{picture.source}",
+            say(
+                "{name}, {size} pixels; the model sees {seen}. {source}",
+                name=picture.name,
+                size=f"{width}x{height}",
+                seen=f"{side}x{side}",
+                source=picture.source,
+            ),
             width=PANEL_PX,
         )
 
@@ -79,14 +94,20 @@ def about_classes(bundle: Bundle, pictures: Sequence[Picture]) -> None:
     for strange in dict.fromkeys(word(p.label) for p in pictures if _word(p.label) not in known):
         if strange:
             st.info(
-                f"This picture is labelled “{strange}”, a word this model does not have. "
-                f"It must pick one of its {len(names):,}, and may look sure all the same."
+                say(
+                    "This picture is labelled “{word}”, a word this model does not have. "
+                    "It must pick one of its {n}, and may look sure all the same.",
+                    word=strange,
+                    n=f"{len(names):,}",
+                )
             )
     if len(names) <= NAMED_CLASSES:
-        st.caption(f"The model knows {len(names)} words: {', '.join(names)}.")
+        words = ", ".join(names)
+        st.caption(say("The model knows {n} words: {words}.", n=len(names), words=words))
     else:
-        st.caption(f"The model knows {len(names):,} words and must pick one of them.")
-        with st.expander(f"All {len(names):,} words"):
+        n = f"{len(names):,}"
+        st.caption(say("The model knows {n} words and must pick one of them.", n=n))
+        with st.expander(say("All {n} words", n=n)):
             st.caption(", ".join(sorted(map(word, names), key=str.lower)))
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import streamlit as st
 from PIL import Image, ImageDraw
 
+from app.language import say
 from app.pictures import Picture, View, get_view
 from dvt_core.bundle import Bundle
 from dvt_core.images import CENTRE, Crop
@@ -29,10 +30,10 @@ def adjust_crop(bundle: Bundle, picture: Picture, prefix: str = "") -> Picture:
         InputError: no image that can be opened safely.
     """
     picture = with_crop(picture)
-    panel = st.popover("adjust the crop", key=f"{prefix}crop", on_change="rerun")
+    panel = st.popover(say("adjust the crop"), key=f"{prefix}crop", on_change="rerun")
     if not panel.open:
         if picture.crop != CENTRE:
-            st.caption("The crop was moved.")
+            st.caption(say("The crop was moved."))
         return picture
     with panel:
         room = st.container()
@@ -40,8 +41,9 @@ def adjust_crop(bundle: Bundle, picture: Picture, prefix: str = "") -> Picture:
         _remember(picture.content, crop)
         picture = replace(picture, crop=crop)
         view = get_view(bundle, picture)
-        room.image(framed(view), width=320, alt="the picture with the crop that the model sees")
-        room.caption("Inside the frame is what the model sees.")
+        alt = say("the picture with the crop that the model sees")
+        room.image(framed(view), width=320, alt=alt)
+        room.caption(say("Inside the frame is what the model sees."))
     return picture
 
 
@@ -52,13 +54,21 @@ def _sliders(bundle: Bundle, picture: Picture, prefix: str) -> Crop:
     if st.session_state.get(owner) != picture.content or keys["zoom"] not in st.session_state:
         st.session_state[owner] = picture.content
         _set_sliders(prefix, picture.crop)
-    zoom = st.slider("closer", 1.0, CLOSEST, step=0.05, key=keys["zoom"], format="%.2fx")
+    zoom = st.slider(say("closer"), 1.0, CLOSEST, step=0.05, key=keys["zoom"], format="%.2fx")
     crop = Crop(picture.crop.x, picture.crop.y, min(max(zoom, 1.0), CLOSEST))
     room_x, room_y = _room(get_view(bundle, replace(picture, crop=crop)))
-    across = st.slider("left to right", 0, 100, key=keys["x"], format="%d %%", disabled=not room_x)
-    down = st.slider("top to bottom", 0, 100, key=keys["y"], format="%d %%", disabled=not room_y)
+    percent = "%d %%"
+    across = st.slider(
+        say("left to right"), 0, 100, key=keys["x"], format=percent, disabled=not room_x
+    )
+    down = st.slider(
+        say("top to bottom"), 0, 100, key=keys["y"], format=percent, disabled=not room_y
+    )
     st.button(
-        "reset the crop", key=f"{prefix}crop_reset", on_click=_set_sliders, args=(prefix, CENTRE)
+        say("reset the crop"),
+        key=f"{prefix}crop_reset",
+        on_click=_set_sliders,
+        args=(prefix, CENTRE),
     )
     return replace(crop, x=min(max(across, 0), 100) / 100, y=min(max(down, 0), 100) / 100)
 

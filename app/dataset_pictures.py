@@ -12,6 +12,7 @@ import streamlit as st
 
 from app import services
 from app.figures.exits import word
+from app.language import say
 from app.pictures import Picture
 from dvt_core.bundle import Bundle
 from dvt_core.data import ImageSplit, load_split
@@ -19,7 +20,7 @@ from dvt_core.data_sources import DATASETS, find_folder
 from dvt_core.errors import InputError
 from dvt_core.images import MAX_BYTES
 
-ALL = "all classes"
+ALL = "all classes"  # session value of the class box
 
 
 def dataset_of(bundle: Bundle) -> str:
@@ -38,9 +39,11 @@ def dataset_of(bundle: Bundle) -> str:
 def missing(name: str) -> str:
     """One sentence: the test images are not on this machine, and where they were looked for."""
     root = os.environ.get("DVT_DATA")
-    return (
-        f"The data set {name} is not on this machine: there is no folder {name} with Parquet files "
-        f"or class folders in $DVT_DATA ({root or 'not set'}) or ./data."
+    return say(
+        "The data set {name} is not on this machine: there is no folder {name} with Parquet files "
+        "or class folders in $DVT_DATA ({root}) or ./data.",
+        name=name,
+        root=root or say("not set"),
     )
 
 
@@ -59,7 +62,8 @@ def dataset_picture(bundle: Bundle, name: str, prefix: str = "") -> Picture | No
     if folder is None:
         st.info(missing(name))
         return None
-    split = _get_split(name, str(folder.resolve()))
+    with st.spinner(say("Opening the data set")):
+        split = _get_split(name, str(folder.resolve()))
     if len(split.class_names) != len(bundle.class_names):
         raise InputError(
             f"{folder} has {len(split.class_names)} classes, but this model has "
@@ -67,16 +71,16 @@ def dataset_picture(bundle: Bundle, name: str, prefix: str = "") -> Picture | No
         )
     row = _ask_row(split, prefix)
     label = split.class_names[int(split.labels[row])]
-    st.caption(f"Labelled: {word(label)}.")
+    st.caption(say("Labelled: {word}.", word=word(label)))
     return Picture(
         _encoded(split, row),
-        f"{name} test image {row}",
-        f"{split.title}, {split.split} split.",
+        say("{name} test image {row}", name=name, row=row),
+        say("{title}, test split.", title=split.title),
         label,
     )
 
 
-@st.cache_resource(max_entries=4, show_spinner="Opening the data set")
+@st.cache_resource(max_entries=4, show_spinner=False)
 def _get_split(name: str, folder: str) -> ImageSplit:
     """The test split; its pictures stay on disk."""
     if name in DATASETS:
@@ -109,7 +113,7 @@ def _ask_row(split: ImageSplit, prefix: str) -> int:
         st.session_state[key] = 0
     number, by_class, steps = st.columns([3, 4, 6], vertical_alignment="bottom")
     row = number.number_input(
-        f"Test image, 0 to {last:,}",
+        say("Test image, 0 to {last}", last=f"{last:,}"),
         0,
         last,
         step=1,
@@ -120,17 +124,18 @@ def _ask_row(split: ImageSplit, prefix: str) -> int:
     )
     row = min(max(int(row), 0), last)
     asked = by_class.selectbox(
-        "Class",
+        say("Class"),
         (ALL, *split.class_names),
-        format_func=lambda name: name if name == ALL else word(name),
+        format_func=lambda name: say("all classes") if name == ALL else word(name),
         key=class_key,
         on_change=_enter_class,
         args=(split, prefix),
     )
     rows = _rows_of(split, asked)
     with steps.container(horizontal=True, gap="xsmall"):
+        words = {"previous": say("previous"), "random": say("random"), "next": say("next")}
         for name, to in _steps(rows, row).items():
-            st.button(name, key=f"{prefix}image_{name}", on_click=_go, args=(key, to))
+            st.button(words[name], key=f"{prefix}image_{name}", on_click=_go, args=(key, to))
     return row
 
 

@@ -18,6 +18,7 @@ import streamlit as st
 
 from app import services
 from app.ask import WAYS, Ask, Range, ask_from, ask_from_query
+from app.dial_words import dial_names, dial_sentences, way_names
 from app.figures.theme import MacUnit, exit_palette, percent
 from app.figures.tradeoff import thresholds_text
 from app.live import component
@@ -33,35 +34,6 @@ _mount = component("dial", "dial.css", "rule.js", "dial.js")
 KEY = "dial"  # of the component
 _ASK = "dial_ask"  # session key: the ask in force
 _PUSHED, _COUNT = "dial_pushed", "dial_count"  # session keys: (number, ask) the browser was told
-
-NAMES = {
-    "ways": "Ask by",
-    "reset": "reset",
-    "threshold": "Confidence threshold",
-    "budget": "Budget, in % of the full cascade's cost",
-    "accuracy": "Wanted accuracy in %",
-    "each": "Threshold of exit {exit}",
-}
-_WAY_NAMES = {
-    "threshold": ("threshold", "One threshold for every exit but the last."),
-    "budget": ("budget", "The best solved thresholds whose mean cost stays within the budget."),
-    "accuracy": ("accuracy", "The cheapest solved thresholds that reach it."),
-    "each": ("per exit", "One threshold for each exit, set by hand."),
-}
-_SHARED = (
-    "In force at every exit but the last: {thresholds}, set by hand. "
-    "An exit answers when its confidence reaches it."
-)
-_EACH = "In force: {thresholds}, one per exit, set by hand. The last exit always answers."
-_SOLVED = (
-    "In force: {{thresholds}}, solved for {{asked}} on {n:,} calibration images "
-    "({{accuracy}} at {{macs}} there)."
-)
-_AUTHORS = (
-    "In force: {thresholds}, the best fit to {asked} that the authors stored with their "
-    "weights. It gave them {accuracy} at {macs} on ImageNet validation; not measured here."
-)
-_ONE_EXIT = "This model has one exit. It always answers, so there is no threshold to set."
 
 
 @dataclass(frozen=True)
@@ -124,8 +96,7 @@ def _do_nothing() -> None:
 
 def _push(choices: Choices) -> None:
     """Decides where a dial that is drawn anew stands: as before, else as the link says."""
-    before, here = st.session_state.get(_ASK), (choices.default, choices.ranges)
-    ask = ask_from_query(st.query_params, *here) if before is None else ask_from(before, *here)
+    ask = ask_in_force(choices)
     st.session_state[_COUNT] = st.session_state.get(_COUNT, 0) + 1
     st.session_state[_PUSHED] = st.session_state[_COUNT], ask
 
@@ -140,10 +111,14 @@ def forget() -> None:
 
 def in_force(bundle: Bundle) -> Setting:
     """What the dial stands at, for a part of the page without one; it is not drawn."""
-    choices, before = get_choices(bundle), st.session_state.get(_ASK)
-    here = choices.default, choices.ranges
-    ask = ask_from_query(st.query_params, *here) if before is None else ask_from(before, *here)
-    return resolve(ask, choices)
+    choices = get_choices(bundle)
+    return resolve(ask_in_force(choices), choices)
+
+
+def ask_in_force(choices: Choices) -> Ask:
+    """What stands at the dial, drawn or not."""
+    before, here = st.session_state.get(_ASK), (choices.default, choices.ranges)
+    return ask_from_query(st.query_params, *here) if before is None else ask_from(before, *here)
 
 
 def _write_link(ask: Ask, default: Ask) -> None:
@@ -206,17 +181,10 @@ def _default(bundle: Bundle, ranges: Mapping[str, Range], is_authors: bool) -> A
 
 
 def _words(bundle: Bundle, front: Front | None, is_authors: bool) -> dict[str, str]:
-    solved = _AUTHORS
+    n = ""
     if front is not None and not is_authors:
-        solved = _SOLVED.format(n=services.get_table(bundle, "calibration").n)
-    return {
-        "shared": _SHARED,
-        "each": _EACH,
-        "solved": solved,
-        "one_exit": _ONE_EXIT,
-        "asked_budget": "a budget of {macs} per image",
-        "asked_accuracy": "{accuracy} % right answers",
-    }
+        n = f"{services.get_table(bundle, 'calibration').n:,}"
+    return dial_sentences(n)
 
 
 def resolve(ask: Ask, choices: Choices) -> Setting:
@@ -247,7 +215,7 @@ def _solved(point: OperatingPoint, asked: str, choices: Choices) -> Setting:
 
 def _dial_data(bundle: Bundle, choices: Choices, push: int, ask: Ask) -> dict[str, Any]:
     """What dial.js reads; the same on every run until another ask is pushed."""
-    gates = bundle.config.num_exits - 1
+    gates, ways = bundle.config.num_exits - 1, way_names()
     ranges = {
         way: {"low": r.low, "high": r.high, "full": r.full} for way, r in choices.ranges.items()
     }
@@ -258,13 +226,13 @@ def _dial_data(bundle: Bundle, choices: Choices, push: int, ask: Ask) -> dict[st
         "defaults": choices.default.to_dict(),
         "gates": gates,
         "ways": [
-            {"id": way, "name": _WAY_NAMES[way][0], "help": _WAY_NAMES[way][1]}
+            {"id": way, "name": ways[way][0], "help": ways[way][1]}
             for way in choices.ranges
             if gates
         ],
         "budget": ranges.get("budget"),
         "accuracy": ranges.get("accuracy"),
-        "names": NAMES,
+        "names": dial_names(),
         "words": dict(choices.words),
         "unit": {"name": choices.unit.name, "scale": choices.unit.scale},
         "colours": exit_palette(gates),

@@ -12,16 +12,25 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app.crop import adjust_crop
 from app.dataset_pictures import dataset_of, dataset_picture
-from app.paste import NAME, paste_box
+from app.language import later, say, say_later
+from app.linked import linked_choice
+from app.paste import paste_box
 from app.pictures import Picture, View, get_view, open_picture
 from app.thumbs import Thumb, strip, thumbnail
-from app.tray import LIMITS, chosen, complain, draw_tray, put, put_files
+from app.tray import chosen, complain, draw_tray, limits, put, put_files
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
+from dvt_core.images import MAX_BYTES
 from dvt_core.samples import Sample, list_samples
 
 LOOKED_AT = "looked_at"  # session key: the picture that Look shows
-SAMPLES, UPLOAD, CAMERA, DATA_SET = "samples", "upload", "camera", "data set"
+SAMPLES, UPLOAD, CAMERA, DATA_SET = "samples", "upload", "camera", "data set"  # in the link
+_SOURCES = {
+    SAMPLES: later("samples"),
+    UPLOAD: later("upload"),
+    CAMERA: later("camera"),
+    DATA_SET: later("data set"),
+}
 
 
 def choose_picture(bundle: Bundle, slot: str = "") -> tuple[Picture, View]:
@@ -56,18 +65,16 @@ def last_picture(bundle: Bundle) -> Picture:
 
 
 def _ask_source(bundle: Bundle, chooser: DeltaGenerator, prefix: str) -> str:
-    sources = (SAMPLES, UPLOAD, CAMERA, *((DATA_SET,) if dataset_of(bundle) else ()))
-    key = f"{prefix}from"
-    if st.session_state.get(key, SAMPLES) not in sources:  # another model's data set
-        st.session_state[key] = SAMPLES
-    return chooser.segmented_control(
-        "Picture from",
+    sources = {name: say_later(words) for name, words in _SOURCES.items()}
+    if not dataset_of(bundle):
+        del sources[DATA_SET]
+    return linked_choice(
+        chooser.segmented_control,
+        say("Picture from"),
         sources,
-        default=SAMPLES,
+        key=f"{prefix}from",
         required=True,
-        key=key,
         wrap=True,
-        bind="query-params",
     )
 
 
@@ -82,10 +89,13 @@ def _own(source: str, prefix: str) -> Picture | None:
 def _upload(prefix: str) -> list[str]:
     """Takes in files and what is pasted; one sentence for each that cannot be used."""
     files = st.file_uploader(
-        "Pictures from this device: choose, or drop them here",
+        say("Pictures from this device: choose, or drop them here"),
         accept_multiple_files=True,
+        max_upload_size=MAX_BYTES // 10**6,  # the server takes more: zips, on Batch
         key=f"{prefix}look_upload",
-        help="Nothing is written to disk, and nothing leaves the machine that serves this page.",
+        help=say(
+            "Nothing is written to disk, and nothing leaves the machine that serves this page."
+        ),
     )
     sentences = put_files(files, prefix)
     try:
@@ -94,15 +104,17 @@ def _upload(prefix: str) -> list[str]:
             open_picture(pasted)
             put(pasted, prefix)
     except InputError as error:
-        sentences = [f"{NAME}: {error}", *sentences]
-    st.caption(LIMITS)
+        sentences = [f"{say('pasted picture')}: {error}", *sentences]
+    st.caption(limits())
     return sentences
 
 
 def _photograph(prefix: str) -> list[str]:
-    st.caption("The camera needs this page on localhost or https; on a phone, upload works too.")
-    file = st.camera_input("A picture from the camera", key=f"{prefix}look_camera")
-    return put_files([] if file is None else [file], prefix, "camera")
+    st.caption(
+        say("The camera needs this page on localhost or https; on a phone, upload works too.")
+    )
+    file = st.camera_input(say("A picture from the camera"), key=f"{prefix}look_camera")
+    return put_files([] if file is None else [file], prefix, say("camera"))
 
 
 def _of_data_set(bundle: Bundle, prefix: str) -> Picture | None:
@@ -113,7 +125,7 @@ def _of_data_set(bundle: Bundle, prefix: str) -> Picture | None:
             open_picture(picture)
         return picture
     except InputError as error:
-        st.warning(f"{error}. Below is a sample.")
+        st.warning(say("{error}. Below is a sample.", error=error))
         return None
 
 

@@ -14,6 +14,7 @@ from app.figures.exits import word
 from app.figures.theme import MacUnit, percent, times_less
 from app.figures.tradeoff import tradeoff_alt, tradeoff_figure
 from app.intake import last_picture
+from app.language import say
 from app.live import component
 from app.pictures import get_view
 from app.tradeoff_data import get_tradeoff_data
@@ -60,8 +61,8 @@ def static_models(bundle: Bundle) -> tuple[Sequence[Baseline], str]:
     try:
         baselines = services.get_study(bundle).baselines
     except InputError as error:
-        return (), f"The static models beside this one cannot be shown: {error}."
-    words = (
+        return (), say("The static models beside this one cannot be shown: {error}.", error=error)
+    words = say(
         "Crosses: the plain model on each token grid, trained alone; what the cascade saves "
         "against them is under Models & paper."
     )
@@ -86,33 +87,47 @@ def authors_lab(
     with numbers:
         if here:
             _position(here, exits[-1] if exits else None, unit)
-            st.caption("How many images leave at each exit is not stored.")
-        else:
-            way = (
-                f"the authors stored {len(points)} points only. Ask by budget or accuracy to move "
-                "along them"
-                if services.get_authors_front(bundle)
-                else "the authors stored no thresholds"
-            )
+            st.caption(say("How many images leave at each exit is not stored."))
+        elif services.get_authors_front(bundle):
             st.info(
-                "Thresholds set by hand cannot be placed here: that takes this model's exit "
-                f"tables, and {way}."
+                say(
+                    "Thresholds set by hand cannot be placed here: that takes this model's exit "
+                    "tables, and the authors stored {n} points only. Ask by budget or accuracy to "
+                    "move along them.",
+                    n=len(points),
+                )
+            )
+        else:
+            st.info(
+                say(
+                    "Thresholds set by hand cannot be placed here: that takes this model's exit "
+                    "tables, and the authors stored no thresholds."
+                )
             )
     figure = tradeoff_figure(
         (), (), exits, here, unit, authors=points, dark=st.context.theme.type == "dark"
     )
-    words = f"The authors' own numbers. {tradeoff_alt(here, exits, unit)}"
+    words = say("The authors' own numbers. {points}", points=tradeoff_alt(here, exits, unit))
     chart.plotly_chart(figure, key="authors", alt=words)
-    st.caption(
-        "The authors' own numbers for ImageNet validation, as they stand in the checkpoint; not "
-        f"measured here, nor checked whose they are. Source: {results.source}. "
-        + (
-            "Their counter also counts norms and resizing, about 1 % more than the costs on the "
-            "other pages. "
-            if results.exit_macs
-            else "The file holds no cost of the exits: those are our arithmetic. "
+    st.caption(_about_authors(results))
+
+
+def _about_authors(results: AuthorsResults) -> str:
+    """Whose numbers these are, and by whose counter."""
+    if results.exit_macs:
+        return say(
+            "The authors' own numbers for ImageNet validation, as they stand in the checkpoint; "
+            "not measured here, nor checked whose they are. Source: {source}. Their counter also "
+            "counts norms and resizing, about 1 % more than the costs on the other pages. One MAC "
+            "is one multiply and add; papers write GFLOPs.",
+            source=results.source,
         )
-        + "One MAC is one multiply and add; papers write GFLOPs."
+    return say(
+        "The authors' own numbers for ImageNet validation, as they stand in the checkpoint; not "
+        "measured here, nor checked whose they are. Source: {source}. The file holds no cost of "
+        "the exits: those are our arithmetic. One MAC is one multiply and add; papers write "
+        "GFLOPs.",
+        source=results.source,
     )
 
 
@@ -121,19 +136,30 @@ def _position(here: OperatingPoint, full: tuple[float, float] | None, unit: MacU
     against, saved = "", ""
     if full:
         macs, accuracy = full
-        against = f"{100 * (here.accuracy - accuracy):+.1f} points against always full"
-        saved = f"{times_less(here.macs, macs)}; always full is {unit.format(macs)}"
-    metric("Accuracy", percent(here.accuracy), against)
-    metric("Mean cost per image", unit.format(here.macs), saved)
+        points = f"{100 * (here.accuracy - accuracy):+.1f}"
+        against = say("{points} points against always full", points=points)
+        saved = say(
+            "{saved}; always full is {full}",
+            saved=times_less(here.macs, macs),
+            full=unit.format(macs),
+        )
+    metric(say("Accuracy"), percent(here.accuracy), against)
+    metric(say("Mean cost per image"), unit.format(here.macs), saved)
 
 
 def how_to_measure(bundle: Bundle) -> None:
     """The commands that would make the missing exit tables."""
     missing = [split for split in services.TABLES if not bundle.has_table(split)]
-    st.markdown(
-        "This folder holds no exit table of "
-        + " and none of ".join(f"the {split} split" for split in missing)
-        + ". A table is what every exit said about every image; with both, this page replays any "
+    lacks = {
+        "calibration": say("This folder holds no exit table of the calibration split."),
+        "test": say("This folder holds no exit table of the test split."),
+    }
+    both = say(
+        "This folder holds no exit table of the calibration split and none of the test split."
+    )
+    table = say(
+        "A table is what every exit said about every image; with both, this page replays any "
         "threshold. Each command runs the model once over a data set on this machine's disk:"
     )
+    st.markdown(f"{lacks[missing[0]] if len(missing) == 1 else both} {table}")
     st.code("\n".join(map(bundle.table_command, missing)), language="sh", wrap_lines=True)

@@ -4,22 +4,22 @@ The code is written in English; `say("sure enough, stop")` gives the sentence in
 the visitor chose. The file pairs every English sentence with its Chinese one, under a heading per
 part of the app; a sentence that is missing there fails a test (`tests/ui/test_language.py`) and is
 shown in English.
+
+Nothing here knows Streamlit: figures say things too. `app.language_choice` tells whose turn it is.
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
-
 FILE = Path(__file__).with_name("strings.toml")
 LANGUAGES = {"en": "English", "zh": "中文"}
-LANGUAGE = "language"  # session key, and the parameter of the link
 ENGLISH = "en"
+_source: list[Callable[[], str]] = []
 
 
 @cache
@@ -29,39 +29,36 @@ def chinese() -> dict[str, str]:
     return {english: other for part in parts.values() for english, other in part.items()}
 
 
+def ask_language_of(source: Callable[[], str]) -> None:
+    """Sets who knows the language of the visitor whose page is being drawn."""
+    _source[:] = [source]
+
+
 def language() -> str:
     """The visitor's language, a key of `LANGUAGES`; English outside a visitor's run."""
-    if get_script_run_ctx(suppress_warning=True) is None:
-        return ENGLISH
-    # The page list is drawn before the choice is: on the first run only the link knows.
-    chosen = st.session_state.get(LANGUAGE, st.query_params.get(LANGUAGE, ENGLISH))
+    chosen = _source[0]() if _source else ENGLISH
     return chosen if chosen in LANGUAGES else ENGLISH
 
 
 def say(text: str, /, **values: Any) -> str:
     """A sentence in the visitor's language.
 
+    A sentence must not be kept in a cache that other visitors share: it is said where it is drawn.
+
     Args:
         text: in English, literally in the code so that a test finds it; `{name}` stands for a
             value.
-        values: what is put there, already in words.
+        values: what is put there, already in words; without any, the text is left as it is.
     """
-    if language() != ENGLISH:
-        text = chinese().get(text, text)
+    text = say_later(text)
     return text.format(**values) if values else text
 
 
-def choose_language() -> None:
-    """Draws the choice; it is kept in the link."""
-    if st.session_state.get(LANGUAGE, ENGLISH) not in LANGUAGES:
-        st.session_state[LANGUAGE] = ENGLISH
-    st.segmented_control(
-        "Language / 语言",
-        tuple(LANGUAGES),
-        format_func=LANGUAGES.__getitem__,
-        default=ENGLISH,
-        required=True,
-        key=LANGUAGE,
-        bind="query-params",
-        label_visibility="collapsed",
-    )
+def later(text: str, /) -> str:
+    """Marks an English sentence, literal in the code, that `say_later` says when it is drawn."""
+    return text
+
+
+def say_later(text: str) -> str:
+    """A sentence that was written elsewhere: marked by `later`, or a word of the library."""
+    return text if language() == ENGLISH else chinese().get(text, text)

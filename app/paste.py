@@ -7,12 +7,12 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
+from app.language import say
 from app.live import component
 from app.pictures import Picture
 from dvt_core.errors import InputError
 from dvt_core.images import MAX_BYTES
 
-NAME = "pasted picture"
 _MAX_BASE64 = (MAX_BYTES + 2) // 3 * 4
 
 _mount = component("paste", "paste.js", "paste.css")
@@ -44,6 +44,6 @@ def read_payload(payload: Any) -> Picture:
             f"what was pasted is larger than {MAX_BYTES // 10**6} MB, paste a smaller picture"
         )
     try:
-        return Picture(base64.b64decode(data, validate=True), NAME)
+        return Picture(base64.b64decode(data, validate=True), say("pasted picture"))
     except (binascii.Error, ValueError) as error:
         raise InputError("what was pasted arrived damaged, paste it again") from error

@@ -13,6 +13,7 @@ import streamlit as st
 import torch
 from PIL import Image
 
+from app.language import say
 from app.services import BY_WEIGHTS
 from dvt_core.bundle import Bundle
 from dvt_core.exit_table import ExitTable
@@ -89,7 +90,7 @@ def open_picture(picture: Picture) -> Image.Image:
     return _open_small(picture.content, picture.data) or open_image(picture.data)
 
 
-@st.cache_resource(max_entries=8, show_spinner="Opening the picture")
+@st.cache_resource(max_entries=8, show_spinner=False)
 def _open_small(content: str, _data: bytes) -> Image.Image | None:
     image = open_image(_data)
     return image if image.width * image.height <= KEPT_OPEN else None
@@ -106,7 +107,7 @@ def _to_show(image: Image.Image) -> Image.Image:
 
 @st.cache_resource(
     max_entries=64,
-    show_spinner="Opening the picture",
+    show_spinner=False,
     hash_funcs={**BY_WEIGHTS, Picture: lambda picture: picture.digest},
 )
 def get_view(bundle: Bundle, picture: Picture) -> View:
@@ -143,7 +144,8 @@ def unlike_note(confidences: Sequence[float], table: ExitTable | None) -> str:
     usual = float(np.percentile(table.confidences[:, -1], UNSURE_PERCENT))
     if max(confidences) >= usual:
         return ""
-    return (
-        f"Less sure than on {100 - UNSURE_PERCENT} % of its test images: "
-        "maybe nothing here is like this model's classes."
+    return say(
+        "Less sure than on {percent} of its test images: maybe nothing here is like this model's "
+        "classes.",
+        percent=f"{100 - UNSURE_PERCENT} %",
     )

@@ -203,7 +203,7 @@ def get_study(bundle: Bundle) -> Study:
     return load_study(bundle)
 
 
-@st.cache_resource(max_entries=16, show_spinner="Resampling the test images", hash_funcs=BY_FILES)
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=BY_FILES)
 def get_savings(bundle: Bundle) -> tuple[Saving | None, ...]:
     """What the cascade spends at the accuracy of each static baseline; None: out of reach."""
     solved = get_front(bundle), get_table(bundle, "test")
@@ -216,7 +216,7 @@ def get_criteria(bundle: Bundle) -> tuple[CriteriaPoint, ...]:
     return criteria_curve(get_table(bundle, "calibration"), get_table(bundle, "test"))
 
 
-@st.cache_data(max_entries=512, show_spinner="Running the cascade", hash_funcs=BY_WEIGHTS)
+@st.cache_data(max_entries=512, show_spinner=False, hash_funcs=BY_WEIGHTS)
 def predict(
     bundle: Bundle,
     picture: str,

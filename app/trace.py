@@ -19,6 +19,7 @@ from app import services
 from app.figures.exits import word
 from app.figures.theme import MacUnit, exit_colour, exit_name, ink_on, percent
 from app.figures.tokens import grid_edges
+from app.language import say
 from app.live import component
 from app.pictures import Picture, View
 from dvt_core.bundle import Bundle
@@ -73,7 +74,7 @@ def trace_data(
             before = run.records[index - 1] if index else None
             lane["said"] = _said(bundle, run.records[index], before)
     return {
-        "title": f"Exit trace of {name}",
+        "title": say("Exit trace of {name}", name=name),
         "picture": _png(view.seen),
         "side": config.img_size,
         "thresholds": list(prediction.thresholds),
@@ -89,10 +90,15 @@ def _lane(config: DVTConfig, index: int) -> dict[str, Any]:
     unit, side = MacUnit.of(costs), stage.grid_size
     return {
         "name": exit_name(index),
-        "stage": f"stage {index + 1}",
+        "stage": say("stage {number}", number=index + 1),
         "tokens": side * side,
-        "title": f"stage {index + 1} · {side}x{side} = {side * side} tokens",
-        "alt": f"the picture under a grid of {side} by {side} tokens",
+        "title": say(
+            "stage {number} · {grid} = {n} tokens",
+            number=index + 1,
+            grid=f"{side}x{side}",
+            n=side * side,
+        ),
+        "alt": say("the picture under a grid of {side} by {side} tokens", side=side),
         "edges": list(grid_edges(stage, config.img_size)),
         "colour": colour,
         "ink": ink_on(colour),
@@ -120,9 +126,11 @@ def _said(bundle: Bundle, record: ExitRecord, before: ExitRecord | None) -> dict
 
 
 def _reuse(config: DVTConfig) -> str:
-    kinds = (("features", config.feature_reuse), ("relations", config.relation_reuse))
-    handed_on = ", ".join(kind for kind, is_on in kinds if is_on)
-    return f"reuse: {handed_on}" if handed_on else ""
+    if config.feature_reuse and config.relation_reuse:
+        return say("reuse: features, relations")
+    if config.feature_reuse:
+        return say("reuse: features")
+    return say("reuse: relations") if config.relation_reuse else ""
 
 
 def _png(image: Image.Image) -> str:
@@ -147,7 +155,7 @@ def ask_later(predictions: Sequence[Prediction], num_exits: int) -> None:
     """The switch to compute what was skipped; nothing where nothing was."""
     if any(prediction.exit_index < num_exits - 1 for prediction in predictions):
         st.toggle(
-            "show what the later exits would say",
+            say("show what the later exits would say"),
             key=LATER,
-            help="Runs the stages that were skipped. They are not part of the answer.",
+            help=say("Runs the stages that were skipped. They are not part of the answer."),
         )

@@ -13,6 +13,7 @@ from functools import partial
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from app.language import say
 from app.pictures import Picture, open_picture
 from app.thumbs import Thumb, strip, thumbnail
 from dvt_core.errors import InputError
@@ -22,12 +23,21 @@ MAX_PICTURES, MAX_TRAY_BYTES = 24, 60_000_000
 MAX_SENTENCES = 5
 TRAY = "look_tray"  # session key: tuple of pictures, oldest first
 LEFT = "look_tray_left"  # session key: how many have left it for want of room
-WORKS = f"{', '.join(KINDS[:-1])} and {KINDS[-1]} work"
-LIMITS = (
-    f"{', '.join(KINDS)}; up to {MAX_BYTES // 10**6} MB and {MAX_PIXELS // 10**6} megapixels "
-    f"each (most JPEGs up to {MAX_JPEG_PIXELS // 10**6}). Your last {MAX_PICTURES} pictures, at "
-    f"most {MAX_TRAY_BYTES // 10**6} MB, stay in the server's memory while this page is open."
-)
+
+
+def limits() -> str:
+    """What may come in, and how much of it is kept."""
+    return say(
+        "{kinds}; up to {mb} MB and {megapixels} megapixels each (most JPEGs up to {jpeg}). Your "
+        "last {n} pictures, at most {tray_mb} MB, stay in the server's memory while this page is "
+        "open.",
+        kinds=", ".join(KINDS),
+        mb=MAX_BYTES // 10**6,
+        megapixels=MAX_PIXELS // 10**6,
+        jpeg=MAX_JPEG_PIXELS // 10**6,
+        n=MAX_PICTURES,
+        tray_mb=MAX_TRAY_BYTES // 10**6,
+    )
 
 
 def within_limits(pictures: tuple[Picture, ...]) -> tuple[Picture, ...]:
@@ -98,8 +108,14 @@ def complain(sentences: list[str]) -> None:
         return
     told = [f"{sentence}." for sentence in sentences[:MAX_SENTENCES]]
     if more := len(sentences) - len(told):
-        told.append(f"And {more} more.")
-    told.append(f"{WORKS}. Below is the last picture that worked.")
+        told.append(say("And {n} more.", n=more))
+    told.append(
+        say(
+            "{kinds} and {last} work. Below is the last picture that worked.",
+            kinds=", ".join(KINDS[:-1]),
+            last=KINDS[-1],
+        )
+    )
     st.warning("\n\n".join(told))
 
 
@@ -131,11 +147,21 @@ def draw_tray(prefix: str) -> None:
         strip(f"{prefix}tray", thumbs, picture.content, partial(_choose, prefix))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            "remove this picture", key=f"{prefix}look_remove", on_click=_remove, args=(prefix,)
+            say("remove this picture"),
+            key=f"{prefix}look_remove",
+            on_click=_remove,
+            args=(prefix,),
         )
         if left := st.session_state.get(LEFT, 0):
-            room = f"{MAX_PICTURES} pictures and {MAX_TRAY_BYTES // 10**6} MB"
-            st.caption(f"The oldest left to make room ({left}): there is space for {room}.")
+            st.caption(
+                say(
+                    "The oldest left to make room ({left}): there is space for {n} pictures and "
+                    "{mb} MB.",
+                    left=left,
+                    n=MAX_PICTURES,
+                    mb=MAX_TRAY_BYTES // 10**6,
+                )
+            )
 
 
 def _choose(prefix: str, content: str) -> None:

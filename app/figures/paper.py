@@ -11,12 +11,14 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from app.figures.paper_words import claim_words, setting_words, source_words
 from app.figures.theme import NEUTRAL, exit_colour, exit_name
+from app.language import later, say, say_later
 from dvt_core.paper import KINDS, PRINTED, PaperPoint, by_series, select
 
-COST_AXIS = "GMACs per image (the paper writes GFLOPs)"
-SPEED_AXIS = "images per second (NVIDIA 2080Ti, batch 128)"
-ACCURACY_AXIS = "top-1 accuracy in %"
+COST_AXIS = later("GMACs per image (the paper writes GFLOPs)")
+SPEED_AXIS = later("images per second (NVIDIA 2080Ti, batch 128)")
+ACCURACY_AXIS = later("top-1 accuracy in %")
 CURVE, CLAIMS = "curve", "speed-up"  # experiments that are drawn as lines
 _DASHES = {
     "dvt": ("solid", "dash", "dot"),
@@ -42,7 +44,7 @@ def paper_figure(points: Sequence[PaperPoint], title: str, *, dark: bool = False
     """
     figure = (_variants if points[0].exit else _accuracy)(points, ink="#fff" if dark else "#111")
     figure.update_layout(
-        title={"text": f"From the paper: {title}", "font": {"size": 15}},
+        title={"text": say("From the paper: {title}", title=title), "font": {"size": 15}},
         margin={"l": 10, "r": 10, "t": 40, "b": 10},
         hovermode="closest",
         legend={
@@ -50,7 +52,7 @@ def paper_figure(points: Sequence[PaperPoint], title: str, *, dark: bool = False
             "yanchor": "top",
             "y": -0.2,
             "x": 0,
-            "title": {"text": "from the paper "},
+            "title": {"text": say("from the paper ")},
         },
     )
     return figure
@@ -73,22 +75,22 @@ def _accuracy(points: Sequence[PaperPoint], ink: str) -> go.Figure:
         drawn = [name for name in names if name in curves or name in series]
         for index, name in enumerate(sorted(drawn, key=lambda name: "DVT" not in name)):
             if name in curves:
-                figure.add_trace(_trace(curves[name], index, ink, "read off Fig. 6"))
+                figure.add_trace(_trace(curves[name], index, ink, say("read off Fig. 6")))
             if name in series:
-                printed = "printed" if name in curves else ""
+                printed = say("printed") if name in curves else ""
                 figure.add_trace(_trace(series[name], index, ink, printed))
     if claims := select(points, experiment=CLAIMS):
         figure.add_traces(_speed_ups(claims, points))
     costs = [_cost(point) for point in points]
     is_log = max(costs) > 8 * min(costs)
     is_speed = points[0].images_per_s is not None
-    figure.update_xaxes(title=SPEED_AXIS if is_speed else COST_AXIS)
+    figure.update_xaxes(title=say_later(SPEED_AXIS if is_speed else COST_AXIS))
     if is_log:
         ticks = (0.2, 0.5, 1, 2, 5, 10, 20)
         ends = [math.log10(0.88 * min(costs)), math.log10(1.12 * max(costs))]
         labels = [f"{tick:g}" for tick in ticks]
         figure.update_xaxes(type="log", range=ends, tickvals=ticks, ticktext=labels)
-    figure.update_yaxes(title=ACCURACY_AXIS)
+    figure.update_yaxes(title=say_later(ACCURACY_AXIS))
     return figure.update_layout(height=400 + 14 * len(by_series(points)))
 
 
@@ -104,7 +106,7 @@ def _trace(points: Sequence[PaperPoint], index: int, ink: str, remark: str) -> g
         x=[_cost(point) for point in in_order],
         y=[point.top1 for point in in_order],
         text=[_hover(point) for point in in_order],
-        name=", ".join(filter(None, (points[0].series, remark))),
+        name=", ".join(filter(None, (say_later(points[0].series), remark))),
         mode=mode,
         line={"color": colour, "width": width, "dash": dash},
         marker={"color": colour, "symbol": symbol, "size": 9},
@@ -120,7 +122,7 @@ def _speed_ups(claims: Sequence[PaperPoint], points: Sequence[PaperPoint]) -> li
         (static,) = select(points, setting=claim.setting.removeprefix("accuracy of "))
         lines += [(_cost(claim), claim.top1), (_cost(static), claim.top1), (None, None)]
         middles.append(math.sqrt(_cost(claim) * _cost(static)))  # of a logarithmic axis
-    name = "printed speed-up at equal accuracy"
+    name = say("printed speed-up at equal accuracy")
     line = go.Scatter(
         x=[x for x, _ in lines],
         y=[y for _, y in lines],
@@ -150,7 +152,7 @@ def _variants(points: Sequence[PaperPoint], ink: str) -> go.Figure:
         figure.add_trace(
             go.Scatter(
                 x=[point.top1 for point in here],
-                y=[point.series for point in here],
+                y=[say_later(point.series) for point in here],
                 text=[f"{point.top1:.2f}" for point in here],
                 customdata=[_hover(point) for point in here],
                 name=exit_name(number - 1),
@@ -165,7 +167,7 @@ def _variants(points: Sequence[PaperPoint], ink: str) -> go.Figure:
                 hovertemplate="%{customdata}<extra></extra>",
             )
         )
-    figure.update_xaxes(title=ACCURACY_AXIS)
+    figure.update_xaxes(title=say_later(ACCURACY_AXIS))
     rows = len(by_series(points))
     figure.update_yaxes(range=[rows - 0.5, -0.75], automargin=True)  # first variant on top
     return figure.update_layout(height=180 + 48 * rows)
@@ -176,14 +178,14 @@ def _hover(point: PaperPoint) -> str:
     cost = (
         f"{point.gmacs:g} GMACs"
         if point.images_per_s is None
-        else f"{point.images_per_s:,.0f} images per second"
+        else say("{rate} images per second", rate=f"{point.images_per_s:,.0f}")
     )
     lines = (
-        f"<b>{point.series}</b>{where}",
-        point.setting,
-        f"{point.top1:g} % at {cost}",
-        point.claim,
-        f"{point.source}, {how_exact(point)}",
+        f"<b>{say_later(point.series)}</b>{where}",
+        setting_words(point),
+        say("{accuracy} at {cost}", accuracy=f"{point.top1:g} %", cost=cost),
+        claim_words(point),
+        f"{source_words(point.source)}, {how_exact(point)}",
     )
     return "<br>".join(filter(None, lines))
 
@@ -191,12 +193,13 @@ def _hover(point: PaperPoint) -> str:
 def how_exact(point: PaperPoint) -> str:
     """ "printed", or "read off a figure" with how far it may be off."""
     if point.exact == PRINTED:
-        return point.exact
+        return say("printed")
+    points = say("{number} points", number=f"±{point.top1_error:g}")
     errors = (
         f"±{point.gmacs_error:g} GMACs" if point.gmacs_error else "",
-        f"±{point.top1_error:g} points" if point.top1_error else "",
+        points if point.top1_error else "",
     )
-    return f"{point.exact} ({', '.join(filter(None, errors))})"
+    return say("read off a figure ({errors})", errors=", ".join(filter(None, errors)))
 
 
 def paper_alt(points: Sequence[PaperPoint], title: str) -> str:
@@ -204,9 +207,19 @@ def paper_alt(points: Sequence[PaperPoint], title: str) -> str:
     series = []
     for name, own in by_series(points).items():
         ends = [own[0]] if len(own) == 1 else [own[0], own[-1]]
-        series.append(f"{name} " + " to ".join(f"{p.top1:g} % at {_cost(p):g}" for p in ends))
-    axis = SPEED_AXIS if points[0].images_per_s else COST_AXIS
-    return f"From the paper: {title}. {ACCURACY_AXIS} and {axis}: {'; '.join(series)}."
+        shown = [
+            say("{accuracy} at {cost}", accuracy=f"{p.top1:g} %", cost=f"{_cost(p):g}")
+            for p in ends
+        ]
+        span = shown[0] if len(shown) == 1 else say("{low} to {high}", low=shown[0], high=shown[1])
+        series.append(f"{say_later(name)} {span}")
+    return say(
+        "From the paper: {title}. {accuracy} and {cost}: {series}.",
+        title=title,
+        accuracy=say_later(ACCURACY_AXIS),
+        cost=say_later(SPEED_AXIS if points[0].images_per_s else COST_AXIS),
+        series="; ".join(series),
+    )
 
 
 def paper_rows(points: Sequence[PaperPoint]) -> list[dict[str, str]]:
@@ -217,11 +230,16 @@ def paper_rows(points: Sequence[PaperPoint]) -> list[dict[str, str]]:
     """
     series = by_series(points)
     if points[0].exit:
-        return [{"variant": name, **_exit_cells(own)} for name, own in series.items()]
+        return [
+            {say("variant"): say_later(name), **_exit_cells(own)} for name, own in series.items()
+        ]
     costs = [[_cost(point) for point in own] for own in series.values()]
     if len(costs) > 1 and len(costs[0]) > 1 and all(own == costs[0] for own in costs):
         return [
-            {"top-1 in %": name, **{f"{p.gmacs:.2f} GMACs": f"{p.top1:.2f}" for p in own}}
+            {
+                say("top-1 in %"): say_later(name),
+                **{f"{p.gmacs:.2f} GMACs": f"{p.top1:.2f}" for p in own},
+            }
             for name, own in series.items()
         ]
     digits = max(len(f"{point.top1:g}".partition(".")[2]) for point in points)
@@ -232,7 +250,17 @@ def paper_rows(points: Sequence[PaperPoint]) -> list[dict[str, str]]:
 def _exit_cells(points: Sequence[PaperPoint]) -> dict[str, str]:
     return {
         exit_name((point.exit or 1) - 1): ", ".join(
-            filter(None, (f"{point.top1:.2f} % at {point.gmacs:.2f} GMACs", point.claim))
+            filter(
+                None,
+                (
+                    say(
+                        "{accuracy} at {cost}",
+                        accuracy=f"{point.top1:.2f} %",
+                        cost=f"{point.gmacs:.2f} GMACs",
+                    ),
+                    claim_words(point),
+                ),
+            )
         )
         for point in points
     }
@@ -243,10 +271,10 @@ def _cells(point: PaperPoint, digits: int) -> dict[str, str]:
     is_printed = point.exact == PRINTED
     cost = f"{point.gmacs:.2f}" if is_printed and point.gmacs else f"{_cost(point):g}"
     return {
-        "series": point.series,
-        "setting": point.setting,
-        "images/s" if point.images_per_s else "GMACs": cost,
-        "top-1 in %": f"{point.top1:.{digits}f}" if is_printed else f"{point.top1:g}",
-        "printed gain": point.claim,
-        "source": f"{point.source}, {how_exact(point)}",
+        say("series"): say_later(point.series),
+        say("setting"): setting_words(point),
+        say("images/s") if point.images_per_s else "GMACs": cost,
+        say("top-1 in %"): f"{point.top1:.{digits}f}" if is_printed else f"{point.top1:g}",
+        say("printed gain"): claim_words(point),
+        say("source"): f"{source_words(point.source)}, {how_exact(point)}",
     }

@@ -9,10 +9,11 @@ from plotly.subplots import make_subplots
 
 from app.figures.theme import NEUTRAL, MacUnit, exit_colour, exit_name, percent
 from app.figures.tradeoff import thresholds_text
+from app.language import later, say, say_later
 from dvt_core.scenario import Scenario
 from dvt_core.simulation import DROPS, FixedModel, Step, totals
 
-ADAPTIVE, BUDGET = "the cascade, following the budget", "budget"
+ADAPTIVE, BUDGET = later("the cascade, following the budget"), later("budget")
 ROOM = "rgba(128, 135, 145, 0.18)"  # `NEUTRAL`, see-through: what the budget allows
 _LOW, _HIGH = -0.05, 1.06  # of the thresholds' axis: 0 and "never" (1.01) are seen
 
@@ -41,11 +42,13 @@ def scenario_figure(
     ink, gates = "#ffffff" if dark else "#111111", len(steps[0].thresholds)
     right = _right(scenario, steps, fixed, overload, ink)
     panels = {
-        f"{unit.name} per image, if every image is answered": _costs(
+        say("{unit} per image, if every image is answered", unit=unit.name): _costs(
             scenario, steps, fixed, unit, ink
         ),
-        "answered right, in % of all images": right,
-        "confidence thresholds in force": [_threshold(scenario, steps, i) for i in range(gates)],
+        say("answered right, in % of all images"): right,
+        say("confidence thresholds in force"): [
+            _threshold(scenario, steps, i) for i in range(gates)
+        ],
     }
     titles = [title for title, traces in panels.items() if traces]
     figure = _stacked(titles)
@@ -59,7 +62,9 @@ def scenario_figure(
         yaxis={"rangemode": "tozero"},
         yaxis2=_right_axis(right, overload),
     )
-    figure.update_xaxes(title=f"time in {scenario.time_unit}", row=len(titles), col=1)
+    figure.update_xaxes(
+        title=say("time in {unit}", unit=say_later(scenario.time_unit)), row=len(titles), col=1
+    )
     if gates:
         figure.update_yaxes(range=[_LOW, _HIGH], row=3, col=1)
     return figure
@@ -97,28 +102,42 @@ def _costs(
     scenario: Scenario, steps: Sequence[Step], fixed: FixedModel, unit: MacUnit, ink: str
 ) -> list[go.Scatter]:
     """The budget, and what each model costs per image; above the budget it does not fit."""
-    budget = _line(scenario, steps, [step.budget / unit.scale for step in steps], BUDGET)
+    budget = _line(scenario, steps, [step.budget / unit.scale for step in steps], say_later(BUDGET))
     arrivals = [step.arrivals for step in steps]
     budget.update(
         line={"color": NEUTRAL, "width": 1},
         fill="tozeroy",
         fillcolor=ROOM,
         customdata=[*arrivals, arrivals[-1]],
-        hovertemplate=f"budget %{{y:.3g}} {unit.name}<br>%{{customdata:,}} images arrive"
-        f"<br>at %{{x:.3g}} {scenario.time_unit}<extra></extra>",
+        hovertemplate=say(
+            "budget {macs}<br>{count} images arrive",
+            macs=f"%{{y:.3g}} {unit.name}",
+            count="%{customdata:,}",
+        )
+        + _moment(scenario),
     )
     costs = [step.adaptive.macs / unit.scale for step in steps]
     fixed_costs = [step.fixed.macs / unit.scale for step in steps]
     lines = [
-        _line(scenario, steps, fixed_costs, fixed.name).update(line=_dashed()),
-        _line(scenario, steps, costs, ADAPTIVE).update(line_color=ink),
+        _line(scenario, steps, fixed_costs, fixed_name(fixed)).update(line=_dashed()),
+        _line(scenario, steps, costs, say_later(ADAPTIVE)).update(line_color=ink),
     ]
     for line in lines:
-        line.hovertemplate = (
-            f"{line.name}<br>%{{y:.3g}} {unit.name} per image"
-            f"<br>at %{{x:.3g}} {scenario.time_unit}<extra></extra>"
-        )
+        cost = say("{macs} per image", macs=f"%{{y:.3g}} {unit.name}")
+        line.hovertemplate = f"{line.name}<br>{cost}{_moment(scenario)}"
     return [budget, *lines]
+
+
+def fixed_name(fixed: FixedModel) -> str:
+    """What people call the fixed model: its word, or the grid of a static one."""
+    kind, _, grid = fixed.name.partition(" ")
+    return say("static {name}", name=grid) if kind == "static" else say_later(fixed.name)
+
+
+def _moment(scenario: Scenario) -> str:
+    """The end of a tooltip: when."""
+    when = say("at {time} {unit}", time="%{x:.3g}", unit=say_later(scenario.time_unit))
+    return f"<br>{when}<extra></extra>"
 
 
 def _right(
@@ -128,15 +147,13 @@ def _right(
     shares = [100 * step.adaptive.right(overload) for step in steps]
     fixed_shares = [100 * step.fixed.right(overload) for step in steps]
     lines = [
-        _line(scenario, steps, fixed_shares, fixed.name).update(line=_dashed()),
-        _line(scenario, steps, shares, ADAPTIVE).update(line_color=ink),
+        _line(scenario, steps, fixed_shares, fixed_name(fixed)).update(line=_dashed()),
+        _line(scenario, steps, shares, say_later(ADAPTIVE)).update(line_color=ink),
     ]
     for line in lines:
         line.showlegend = False  # the upper panel has it
-        line.hovertemplate = (
-            f"{line.name}<br>%{{y:.1f}} % answered right"
-            f"<br>at %{{x:.3g}} {scenario.time_unit}<extra></extra>"
-        )
+        right = say("{percent} answered right", percent="%{y:.1f} %")
+        line.hovertemplate = f"{line.name}<br>{right}{_moment(scenario)}"
     return lines
 
 
@@ -157,11 +174,14 @@ def _threshold(scenario: Scenario, steps: Sequence[Step], exit_index: int) -> go
     values = [step.thresholds[exit_index] for step in steps]
     words = [thresholds_text((value,)) for value in values]
     wider = 2 * (len(steps[0].thresholds) - 1 - exit_index)  # seen below a later one's line
-    return _line(scenario, steps, values, f"threshold of {exit_name(exit_index)}").update(
+    name = exit_name(exit_index)
+    answers = say(
+        "{exit} answers from confidence {threshold}", exit=name, threshold="%{customdata}"
+    )
+    return _line(scenario, steps, values, say("threshold of {exit}", exit=name)).update(
         line={"color": exit_colour(exit_index), "width": 2.5 + wider},
         customdata=[*words, words[-1]],
-        hovertemplate=f"{exit_name(exit_index)} answers from confidence %{{customdata}}"
-        f"<br>at %{{x:.3g}} {scenario.time_unit}<extra></extra>",
+        hovertemplate=answers + _moment(scenario),
     )
 
 
@@ -176,20 +196,31 @@ def scenario_alt(
     end = steps[-1].time + scenario.step_length
     budgets = [step.budget for step in steps]
     models = zip(
-        (ADAPTIVE, fixed.name),
+        (say_later(ADAPTIVE), fixed_name(fixed)),
         ([step.adaptive for step in steps], [step.fixed for step in steps]),
         totals(steps, overload),
         strict=True,
     )
     said = (
-        f"{name}: {unit.format(min(s.macs for s in served))} to "
-        f"{unit.format(max(s.macs for s in served))} per image, "
-        f"{percent(min(s.right(overload) for s in served))} to "
-        f"{percent(max(s.right(overload) for s in served))} answered right, "
-        f"{percent(total.right)} of all images"
+        say(
+            "{name}: {least} to {most} per image, {worst} to {best} answered right, {right} of all "
+            "images",
+            name=name,
+            least=unit.format(min(s.macs for s in served)),
+            most=unit.format(max(s.macs for s in served)),
+            worst=percent(min(s.right(overload) for s in served)),
+            best=percent(max(s.right(overload) for s in served)),
+            right=percent(total.right),
+        )
         for name, served, total in models
     )
-    return (
-        f"Simulated, {scenario.title}, {end:.3g} {scenario.time_unit}: the budget per image goes "
-        f"from {unit.format(min(budgets))} to {unit.format(max(budgets))}. {'; '.join(said)}."
+    return say(
+        "Simulated, {scenario}, {end} {unit}: the budget per image goes from {least} to {most}. "
+        "{models}.",
+        scenario=say_later(scenario.title),
+        end=f"{end:.3g}",
+        unit=say_later(scenario.time_unit),
+        least=unit.format(min(budgets)),
+        most=unit.format(max(budgets)),
+        models="; ".join(said),
     )

@@ -16,6 +16,7 @@ from PIL import Image
 
 from app.figures.exits import badge, word
 from app.figures.theme import percent
+from app.language import say
 
 THUMB_PX = 96
 
@@ -79,19 +80,17 @@ def _card(card: Card) -> str:
 
 def answer_line(exit_index: int, answer: str, confidence: float) -> str:
     """Exit, answer and confidence of one run in a line."""
-    return (
-        f'<div class="dvt-head">{badge(exit_index)}<span>{escape(word(answer))}, '
-        f"{percent(confidence)} sure</span></div>"
-    )
+    words = say("{answer}, {percent} sure", answer=word(answer), percent=percent(confidence))
+    return f'<div class="dvt-head">{badge(exit_index)}<span>{escape(words)}</span></div>'
 
 
 def exit_move(before: int, after: int) -> str:
     """From which exit to which: "exit 1 -> exit 3", or "still exit 1"."""
     if before == after:
-        return f'<p class="dvt-verdict">still {badge(after)}</p>'
-    return (
-        f'<p class="dvt-verdict">{badge(before)} <span aria-label="to">→</span> {badge(after)}</p>'
-    )
+        still = say("still {exit}", exit=badge(after))  # the badge is markup, made here
+        return f'<p class="dvt-verdict">{still}</p>'
+    to = f'<span aria-label="{escape(say("to"))}">→</span>'
+    return f'<p class="dvt-verdict">{badge(before)} {to} {badge(after)}</p>'
 
 
 def exit_ranges(ranges: Sequence[tuple[int, str]]) -> str:

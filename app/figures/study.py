@@ -8,9 +8,17 @@ from typing import Any
 import plotly.graph_objects as go
 
 from app.figures.theme import NEUTRAL, MacUnit, exit_colour, exit_name, percent
+from app.language import later, say, say_later
 from dvt_core.criteria import CRITERIA, CriteriaPoint
 
 DASHES = dict(zip(CRITERIA, ("solid", "dash", "dot", "longdashdot"), strict=True))
+CRITERION_NAMES = dict(
+    zip(
+        CRITERIA,
+        (later("confidence"), later("entropy"), later("margin"), later("random")),
+        strict=True,
+    )
+)
 SYMBOLS = dict(zip(CRITERIA, ("circle", "square", "diamond", "x"), strict=True))
 
 
@@ -29,14 +37,14 @@ def reliability_figure(before: dict[str, Any], after: dict[str, Any], exit_index
             x=[0, 100],
             y=[0, 100],
             mode="lines",
-            name="honest",
+            name=say("honest"),
             line={"color": NEUTRAL, "width": 1, "dash": "dot"},
             hoverinfo="skip",
         )
     )
     for name, side, symbol in (
-        ("before", before, "circle-open"),
-        ("after", after, "circle"),
+        (say("before"), before, "circle-open"),
+        (say("after"), after, "circle"),
     ):
         figure.add_trace(_bins(side, name, symbol, colour))
     figure.update_layout(
@@ -44,8 +52,8 @@ def reliability_figure(before: dict[str, Any], after: dict[str, Any], exit_index
         height=330,
         margin={"l": 10, "r": 10, "t": 40, "b": 10},
         legend={"orientation": "h", "yanchor": "top", "y": -0.25, "x": 0},
-        xaxis={"title": "confidence in %", "range": [0, 102]},
-        yaxis={"title": "right in %", "range": [0, 102]},
+        xaxis={"title": say("confidence in %"), "range": [0, 102]},
+        yaxis={"title": say("right in %"), "range": [0, 102]},
     )
     return figure
 
@@ -59,33 +67,42 @@ def _bins(side: dict[str, Any], name: str, symbol: str, colour: str) -> go.Scatt
         y=[100 * side["accuracies"][b] for b in bins],
         customdata=[side["counts"][b] for b in bins],
         mode="lines+markers",
-        name=f"{name}: ECE {percent(side['ece'])}",
+        name=say("{name}: ECE {percent}", name=name, percent=percent(side["ece"])),
         line={"color": colour, "width": 1},
         marker={"symbol": symbol, "size": sizes, "color": colour},
-        hovertemplate="says %{x:.0f} %, is right %{y:.0f} %<br>%{customdata:,} images",
+        hovertemplate=say(
+            "says {confidence} %, is right {accuracy} %<br>{count} images",
+            confidence="%{x:.0f}",
+            accuracy="%{y:.0f}",
+            count="%{customdata:,}",
+        ),
     )
 
 
 def reliability_alt(before: dict[str, Any], after: dict[str, Any], exit_index: int) -> str:
     """The figure in words."""
-    return (
-        f"Reliability of {exit_name(exit_index)}: expected calibration error "
-        f"{percent(before['ece'])} before its temperature, {percent(after['ece'])} after."
+    return say(
+        "Reliability of {exit}: expected calibration error {before} before its temperature, "
+        "{after} after.",
+        exit=exit_name(exit_index),
+        before=percent(before["ece"]),
+        after=percent(after["ece"]),
     )
 
 
 def criteria_figure(points: Sequence[CriteriaPoint], unit: MacUnit) -> go.Figure:
     """Accuracy of every exit criterion against the mean cost, at equal exit shares."""
     figure = go.Figure()
-    for name in CRITERIA:
+    for criterion in CRITERIA:
+        name = say_later(CRITERION_NAMES[criterion])
         figure.add_trace(
             go.Scatter(
                 x=[point.macs / unit.scale for point in points],
-                y=[100 * point.accuracies[name] for point in points],
+                y=[100 * point.accuracies[criterion] for point in points],
                 mode="lines+markers",
                 name=name,
-                line={"color": NEUTRAL, "dash": DASHES[name]},
-                marker={"symbol": SYMBOLS[name], "size": 8},
+                line={"color": NEUTRAL, "dash": DASHES[criterion]},
+                marker={"symbol": SYMBOLS[criterion], "size": 8},
                 hovertemplate=f"{name}<br>%{{y:.1f}} %<br>%{{x:.3g}} {unit.name}<extra></extra>",
             )
         )
@@ -94,6 +111,6 @@ def criteria_figure(points: Sequence[CriteriaPoint], unit: MacUnit) -> go.Figure
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         legend={"orientation": "h", "yanchor": "top", "y": -0.25, "x": 0},
         xaxis={"title": unit.axis},
-        yaxis={"title": "accuracy in %"},
+        yaxis={"title": say("accuracy in %")},
     )
     return figure

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.language import say
+
 EXIT_COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#CC79A7", "#56B4E9", "#009E73")
 NEUTRAL = "#808791"
 
@@ -20,7 +22,7 @@ def exit_colour(exit_index: int) -> str:
 
 def exit_name(exit_index: int) -> str:
     """What people call an exit: 0 is "exit 1"."""
-    return f"exit {exit_index + 1}"
+    return say("exit {number}", number=exit_index + 1)
 
 
 def ink_on(colour: str) -> str:
@@ -47,14 +49,18 @@ def percent(fraction: float, digits: int = 1) -> str:
 
 def times_less(macs: float, full_macs: float) -> str:
     """The saving in words: "2.3x less", or "nothing saved"."""
-    return f"{full_macs / macs:.1f}x less" if macs < full_macs else "nothing saved"
+    if macs >= full_macs:
+        return say("nothing saved")
+    return say("{times}x less", times=f"{full_macs / macs:.1f}")
 
 
 def times_fewer(ratio: float) -> str:
     """How many times fewer MACs something else costs: "1.93x fewer", or "1.25x more"."""
     if f"{ratio:.2f}" == "1.00":
-        return "as many"
-    return f"{ratio:.2f}x fewer" if ratio > 1 else f"{1 / ratio:.2f}x more"
+        return say("as many")
+    if ratio > 1:
+        return say("{times}x fewer", times=f"{ratio:.2f}")
+    return say("{times}x more", times=f"{1 / ratio:.2f}")
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class MacUnit:
     @property
     def axis(self) -> str:
         """Axis title for a mean cost."""
-        return f"{self.name} per image (papers say {self.papers})"
+        return say("{unit} per image (papers say {papers})", unit=self.name, papers=self.papers)
 
     def number(self, macs: float) -> str:
         """Three significant digits, no unit."""

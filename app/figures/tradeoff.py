@@ -9,19 +9,21 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from app.figures.theme import NEUTRAL, MacUnit, exit_colour, exit_name, percent
+from app.language import later, say, say_later
 from dvt_core.authors import AuthorsPoint
 from dvt_core.study import Baseline
 from dvt_core.thresholds import OperatingPoint
 
-STATIC = "static models, trained alone"
-AUTHORS_LINE = "the authors' own numbers, not measured here"
+STATIC = later("static models, trained alone")
+AUTHORS_LINE = later("the authors' own numbers, not measured here")
 
 
 def thresholds_text(thresholds: Sequence[float]) -> str:
     """Thresholds as people read them; equal ones are written once."""
     if not thresholds:
-        return "none (one exit)"
-    shown = ["never" if t > 1 else "always" if t <= 0 else f"{t:.3g}" for t in thresholds]
+        return say("none (one exit)")
+    never, always = say("never"), say("always")
+    shown = [never if t > 1 else always if t <= 0 else f"{t:.3g}" for t in thresholds]
     return shown[0] if len(set(thresholds)) == 1 else " · ".join(shown)
 
 
@@ -50,12 +52,12 @@ def tradeoff_figure(
     """
     figure = go.Figure()
     if shared:
-        figure.add_trace(_line(shared, unit, "one shared threshold", "solid"))
+        figure.add_trace(_line(shared, unit, say("one shared threshold"), "solid"))
     if solved:
         in_order = sorted(solved, key=lambda point: point.macs)
-        figure.add_trace(_line(in_order, unit, "solved thresholds", "dot"))
+        figure.add_trace(_line(in_order, unit, say("solved thresholds"), "dot"))
     if authors:
-        line = _line(authors, unit, AUTHORS_LINE, "dash", width=1.5)
+        line = _line(authors, unit, say_later(AUTHORS_LINE), "dash", width=1.5)
         figure.add_trace(line.update(mode="lines+markers", marker={"size": 5}, showlegend=True))
     for index, (macs, accuracy) in enumerate(exits):
         figure.add_trace(_exit_dot(index, macs / unit.scale, 100 * accuracy, len(exits)))
@@ -72,7 +74,7 @@ def tradeoff_figure(
         hovermode="closest",
         legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0},
         xaxis={"title": unit.axis, "rangemode": "tozero"},
-        yaxis={"title": "accuracy in %"},
+        yaxis={"title": say("accuracy in %")},
     )
     return figure
 
@@ -92,7 +94,8 @@ def _line(
         mode="lines",
         name=name,
         line={"color": NEUTRAL, "width": width, "dash": dash},
-        hovertemplate=f"thresholds %{{customdata}}<br>%{{y:.1f}} %<br>%{{x:.3g}} {unit.name}",
+        hovertemplate=say("thresholds {thresholds}", thresholds="%{customdata}")
+        + f"<br>%{{y:.1f}} %<br>%{{x:.3g}} {unit.name}",
     )
 
 
@@ -106,41 +109,44 @@ def _crosses(
         x=[each.macs / unit.scale for each in baselines],
         y=[100 * each.accuracy for each in baselines],
         mode="markers+text",
-        name=STATIC,
+        name=say_later(STATIC),
         text=[each.name for each in baselines],
         textposition=["bottom left" if is_crowded else "bottom center" for is_crowded in crowded],
         textfont={"color": NEUTRAL},
         marker={"symbol": "x", "color": NEUTRAL, "size": 10},
-        hovertemplate=f"static %{{text}}<br>%{{y:.1f}} %<br>%{{x:.3g}} {unit.name}<extra></extra>",
+        hovertemplate=say("static {name}", name="%{text}")
+        + f"<br>%{{y:.1f}} %<br>%{{x:.3g}} {unit.name}<extra></extra>",
     )
 
 
 def _exit_dot(index: int, cost: float, accuracy: float, num_exits: int) -> go.Scatter:
+    alone = say("{exit} alone", exit=exit_name(index))
     return go.Scatter(
         x=[cost],
         y=[accuracy],
         mode="markers+text",
-        name=f"{exit_name(index)} alone",
+        name=alone,
         showlegend=False,
-        text=[f"{exit_name(index)} alone"],
+        text=[alone],
         textposition="bottom left" if index == num_exits - 1 else "bottom right",
         marker={"color": exit_colour(index), "size": 13, "line": {"color": NEUTRAL, "width": 1}},
-        hovertemplate=f"{exit_name(index)} alone<br>%{{y:.1f}} %<br>%{{x:.3g}}<extra></extra>",
+        hovertemplate=f"{alone}<br>%{{y:.1f}} %<br>%{{x:.3g}}<extra></extra>",
     )
 
 
 def _marker(here: OperatingPoint, unit: MacUnit, ink: str, *, is_left: bool) -> go.Scatter:
+    name = say("you are here")
     return go.Scatter(
         x=[here.macs / unit.scale],
         y=[100 * here.accuracy],
         mode="markers+text",
-        name="you are here",
+        name=name,
         showlegend=False,
-        text=["<b>you are here</b>"],
+        text=[f"<b>{name}</b>"],
         textposition="top right" if is_left else "top left",
         cliponaxis=False,
         marker={"symbol": "diamond-open", "color": ink, "size": 17, "line": {"width": 3}},
-        hovertemplate=f"you are here<br>%{{y:.1f}} %<br>%{{x:.3g}} {unit.name}<extra></extra>",
+        hovertemplate=f"{name}<br>%{{y:.1f}} %<br>%{{x:.3g}} {unit.name}<extra></extra>",
     )
 
 
@@ -151,16 +157,17 @@ def tradeoff_alt(
     baselines: Sequence[Baseline] = (),
 ) -> str:
     """The figure in words, for people who do not see it."""
-    now = f"now {percent(here.accuracy)} at {unit.format(here.macs)}" if here else ""
-    alone = (
-        f"{exit_name(i)} alone {percent(accuracy)} at {unit.format(macs)}"
-        for i, (macs, accuracy) in enumerate(exits)
-    )
-    static = (
-        f"static {each.name} {percent(each.accuracy)} at {unit.format(each.macs)}"
-        for each in baselines
-    )
-    return f"Accuracy against cost per image: {'; '.join(filter(None, (now, *alone, *static)))}."
+    points = []
+    if here:
+        at = {"accuracy": percent(here.accuracy), "macs": unit.format(here.macs)}
+        points.append(say("now {accuracy} at {macs}", **at))
+    for i, (macs, accuracy) in enumerate(exits):
+        at = {"accuracy": percent(accuracy), "macs": unit.format(macs)}
+        points.append(say("{exit} alone {accuracy} at {macs}", exit=exit_name(i), **at))
+    for each in baselines:
+        at = {"accuracy": percent(each.accuracy), "macs": unit.format(each.macs)}
+        points.append(say("static {name} {accuracy} at {macs}", name=each.name, **at))
+    return say("Accuracy against cost per image: {points}.", points="; ".join(points))
 
 
 def sweep_csv(points: Sequence[OperatingPoint]) -> str:

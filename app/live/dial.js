@@ -95,7 +95,7 @@ function drawKnob(knob, place, dial) {
   const slider = Object.assign(document.createElement("input"), { type: "range", id, ...limits });
   slider.setAttribute("aria-label", knob.name);
   const number = Object.assign(document.createElement("input"), { type: "number", ...limits });
-  number.setAttribute("aria-label", `${knob.name}, as a number`);
+  number.setAttribute("aria-label", say("{name}, as a number", knob));
   const reset = Object.assign(document.createElement("button"), {
     type: "button", textContent: dial.data.names.reset,
   });
@@ -176,12 +176,13 @@ function adopted(data) {
 
 export default function (component) {
   const { data, parentElement, setStateValue } = component;
+  speak(data);
   const root = parentElement.querySelector(".root");
   let dial = dials.get(parentElement);
   const isNew = !dial;
   if (isNew) dials.set(parentElement, (dial = makeDial(root)));
   dial.send = (ask) => setStateValue("ask", { ...ask, push: dial.data.push });
-  const signature = `${data.model} ${data.push}`;
+  const signature = `${data.model} ${data.push} ${data.language}`;
   if (dial.signature !== signature) {
     Object.assign(dial, { signature, data, front: makeFront(data.front), ask: adopted(data) });
     dial.sent = JSON.stringify(dial.ask);

@@ -1,10 +1,11 @@
 // A box that takes a picture from the clipboard, on Ctrl+V anywhere on the page or when pressed.
 // Python checks everything again: nothing here is to be trusted.
 
-const TOO_FEW = "There is no picture in the clipboard: copy one, then press Ctrl+V here.";
-const NO_ACCESS = "The browser does not let this page read the clipboard: press Ctrl+V instead.";
 const boxes = []; // of this page, in the order they were mounted
 const mounted = new WeakMap(); // parentElement -> what to say, and how to send
+
+const tooFew = () => say("There is no picture in the clipboard: copy one, then press Ctrl+V here.");
+const noAccess = () => say("The browser does not let this page read the clipboard: press Ctrl+V instead.");
 
 // The first picture among the clipboard's items, or null.
 export function pictureOf(clipboard) {
@@ -16,10 +17,12 @@ export function pictureOf(clipboard) {
 
 // The sentence that refuses a file by its size, or "".
 export function refusal(bytes, maxBytes) {
-  if (bytes === 0) return "The picture in the clipboard is empty.";
+  if (bytes === 0) return say("The picture in the clipboard is empty.");
   if (bytes <= maxBytes) return "";
   const size = (bytes / 1e6).toFixed(1);
-  return `This picture has ${size} MB, more than ${maxBytes / 1e6} MB: paste a smaller one.`;
+  return say("This picture has {size} MB, more than {most} MB: paste a smaller one.", {
+    size, most: maxBytes / 1e6,
+  });
 }
 
 function base64(file) {
@@ -33,26 +36,26 @@ function base64(file) {
 
 async function send(box, file) {
   const no = refusal(file.size, box.maxBytes);
-  box.say(no || "Sending the picture ...");
+  box.tell(no || say("Sending the picture ..."));
   if (no) return;
   try {
     box.trigger({ data: await base64(file) });
-    box.say("");
+    box.tell("");
   } catch {
-    box.say("The picture could not be read: copy it again.");
+    box.tell(say("The picture could not be read: copy it again."));
   }
 }
 
 async function readClipboard(box) {
-  if (!navigator.clipboard?.read) return box.say(NO_ACCESS);
+  if (!navigator.clipboard?.read) return box.tell(noAccess());
   try {
     for (const item of await navigator.clipboard.read()) {
       const kind = item.types.find((type) => type.startsWith("image/"));
       if (kind) return send(box, await item.getType(kind));
     }
-    box.say(TOO_FEW);
+    box.tell(tooFew());
   } catch {
-    box.say(NO_ACCESS);
+    box.tell(noAccess());
   }
 }
 
@@ -65,7 +68,7 @@ function onPaste(event) {
     event.preventDefault();
     send(box, file);
   } else if (box.hasFocus()) {
-    box.say(TOO_FEW);
+    box.tell(tooFew());
   }
 }
 
@@ -73,11 +76,11 @@ function mount(parent) {
   const button = document.createElement("button");
   const words = document.createElement("p");
   button.type = "button";
-  button.textContent = "paste a picture (Ctrl+V)";
   words.setAttribute("role", "status");
   parent.querySelector(".root").replaceChildren(button, words);
   const box = {
-    say: (text) => (words.textContent = text),
+    button,
+    tell: (text) => (words.textContent = text),
     hasFocus: () => (parent.activeElement ?? document.activeElement) === button,
   };
   button.onclick = () => readClipboard(box);
@@ -95,7 +98,9 @@ function unmount(parent) {
 
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
+  speak(data);
   const box = mounted.get(parentElement) ?? mount(parentElement);
+  box.button.textContent = say("paste a picture (Ctrl+V)");
   box.maxBytes = data.max_bytes;
   box.trigger = (picture) => setTriggerValue("picture", picture);
   return () => unmount(parentElement);

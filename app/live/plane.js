@@ -79,10 +79,10 @@ function paint(state, data, choice) {
   }
   state.canvas.getContext("2d").putImageData(image, 0, 0);
   for (const button of choice.children) button.setAttribute("aria-pressed", button.dataset.id === state.shows);
-  const say = (value) => (state.shows === "accuracy" ? percent(value) : macText(value, data.unit));
+  const number = (value) => (state.shows === "accuracy" ? percent(value) : macText(value, data.unit));
   const stops = [0, 0.25, 0.5, 0.75, 1].map((s) => `rgb(${data.colourmap[Math.round(s * top)].join(" ")})`);
-  state.scale.replaceChildren(say(low),
-    html("i", { style: `background:linear-gradient(90deg,${stops.join(",")})` }), say(high));
+  state.scale.replaceChildren(number(low),
+    html("i", { style: `background:linear-gradient(90deg,${stops.join(",")})` }), number(high));
 }
 
 function moveCross(state, thresholds) {

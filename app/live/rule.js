@@ -181,7 +181,7 @@ export function macText(macs, unit) {
 }
 
 export function timesLess(macs, full) {
-  return macs < full ? `${fixed(full / macs, 1)}x less` : "nothing saved";
+  return macs < full ? say("{times}x less", { times: fixed(full / macs, 1) }) : say("nothing saved");
 }
 
 export function signed(x, digits) {
@@ -191,19 +191,14 @@ export function signed(x, digits) {
 
 // Thresholds as people read them; equal ones are written once.
 export function thresholdsText(thresholds) {
-  if (!thresholds.length) return "none (one exit)";
+  if (!thresholds.length) return say("none (one exit)");
   const shown = thresholds.map(oneThreshold);
   return new Set(thresholds).size === 1 ? shown[0] : shown.join(" · ");
 }
 
 function oneThreshold(t) {
-  if (t > 1) return "never";
-  if (t <= 0) return "always";
+  if (t > 1) return say("never");
+  if (t <= 0) return say("always");
   const text = threeDigits(t);
   return text.includes(".") ? text.replace(/0+$/, "").replace(/\.$/, "") : text;
-}
-
-// "{a} of {b}" with the values of an object.
-export function fill(template, values) {
-  return template.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
 }

@@ -30,46 +30,57 @@ export function laneWords(states, exit, i, lanes) {
   const lane = lanes[i];
   const answers = lanes[exit].name;
   const cost = lane.said && (lane.said.time ? `+${lane.cost}, ${lane.said.time}` : `+${lane.cost}`);
-  const spent = i ? `${cost} · ${lane.total} so far` : cost;
+  const spent = i ? say("{cost} · {total} so far", { cost, total: lane.total }) : cost;
   switch (states[i]) {
     case "on":
-      return ["Not sure enough, go on.", spent];
+      return [say("Not sure enough, go on."), spent];
     case "stop":
-      return [`Sure enough, stop: ${answers}.`, spent];
+      return [say("Sure enough, stop: {exit}.", { exit: answers }), spent];
     case "last":
-      return [`Last exit, it always answers: ${answers}.`, spent];
+      return [say("Last exit, it always answers: {exit}.", { exit: answers }), spent];
     case "pending":
-      return ["Will be computed when you let go.", `${lane.cost} more.`];
+      return [say("Will be computed when you let go."), say("{cost} more.", lane)];
     case "unknown":
-      return [`Not computed: ${answers} comes first.`, `${lane.cost} more if needed.`];
+      return [say("Not computed: {exit} comes first.", { exit: answers }), say("{cost} more if needed.", lane)];
     case "spared":
-      return [`Not computed: the model stopped at ${answers}.`, `${lane.cost} spared.`];
+      return [
+        say("Not computed: the model stopped at {exit}.", { exit: answers }),
+        say("{cost} spared.", lane),
+      ];
     case "asked":
       return [
-        "Not part of the answer.",
-        `Computed because you asked, for ${lane.cost} more. The model stopped at ${answers}.`,
+        say("Not part of the answer."),
+        say("Computed because you asked, for {cost} more. The model stopped at {exit}.", {
+          cost: lane.cost, exit: answers,
+        }),
       ];
     default:
       return [
-        "Computed, not needed at this threshold.",
-        `The model stops at ${answers}: ${lane.cost} spared.`,
+        say("Computed, not needed at this threshold."),
+        say("The model stops at {exit}: {cost} spared.", { cost: lane.cost, exit: answers }),
       ];
   }
 }
 
 // What a lane's bar is compared with; null for the last exit.
 export function ruleWords(threshold) {
-  if (threshold === null) return "no threshold: the last exit always answers";
-  return threshold > 1 ? "threshold above 100 %: never leave here" : `threshold ${percent(threshold)}`;
+  if (threshold === null) return say("no threshold: the last exit always answers");
+  if (threshold > 1) return say("threshold above 100 %: never leave here");
+  return say("threshold {percent}", { percent: percent(threshold) });
 }
 
 // The line above the lanes.
 export function statusText(states, exit, thresholds, lanes) {
-  const at = thresholds.length ? `At ${thresholdsText(thresholds).replaceAll("always", "0")} this` : "This";
-  if (states[exit] === "pending")
-    return `${at} picture goes on to ${lanes[exit].name}, which is computed when you let go.`;
-  const { said, total, name } = lanes[exit];
-  return `${at} picture leaves at ${name}: ${said.word}, ${said.percent} sure, ${total}.`;
+  const { said, total, name } = lanes[exit], isPending = states[exit] === "pending";
+  const told = {
+    exit: name, total, word: said?.word, percent: said?.percent,
+    thresholds: thresholdsText(thresholds).replaceAll(say("always"), "0"),
+  };
+  if (!thresholds.length && !isPending)
+    return say("This picture leaves at {exit}: {word}, {percent} sure, {total}.", told);
+  return isPending
+    ? say("At {thresholds} this picture goes on to {exit}, which is computed when you let go.", told)
+    : say("At {thresholds} this picture leaves at {exit}: {word}, {percent} sure, {total}.", told);
 }
 
 // How many times slower than measured a replay of `ms` milliseconds is played.
@@ -158,8 +169,8 @@ function laneOf(lane, data) {
     top: make("ol", "top"),
     remark: make("p", "remark"),
   };
-  part.top.setAttribute("aria-label", "most probable classes");
-  part.sure = make("div", "sure", make("span", "", "confidence ", part.number), bar, part.rule);
+  part.top.setAttribute("aria-label", say("most probable classes"));
+  part.sure = make("div", "sure", make("span", "", say("confidence"), " ", part.number), bar, part.rule);
   const head = make("div", "head", badge, make("span", "", lane.title));
   const seen = make("div", "seen", img, gridOf(lane.edges, data.side), progress);
   // What moves with the dial stands first, so that it is in sight while the dial is dragged.
@@ -186,7 +197,7 @@ class Trace {
     this.status = make("p", "status");
     this.spoken = make("p", "spoken");
     this.spoken.setAttribute("aria-live", "polite");
-    this.button = make("button", "", "replay");
+    this.button = make("button");
     this.button.type = "button";
     this.button.onclick = () => this.press();
     this.pace = make("small", "pace");
@@ -211,6 +222,7 @@ class Trace {
     const isFirst = !this.data;
     this.data = data;
     this.stop();
+    this.button.textContent = say("replay");
     this.root.setAttribute("aria-label", data.title);
     if (shape !== this.shape) this.build();
     this.shape = shape;
@@ -285,11 +297,11 @@ class Trace {
 
   note() {
     const slow = slowdown(Math.max(...[...window.dvtTraces].map((trace) => trace.total())));
-    const speed = slow === 1 ? "at the speed measured" : `slowed ${slow.toLocaleString("en")} times`;
     this.button.disabled = !this.times?.length;
-    this.pace.textContent = this.times?.length
-      ? `${speed}; measured ${fixed(this.total(), 1)} ms on this computer`
-      : "";
+    const told = { times: slow.toLocaleString("en"), ms: fixed(this.total(), 1) };
+    this.pace.textContent = !this.times?.length ? "" : slow === 1
+      ? say("at the speed measured; measured {ms} ms on this computer", told)
+      : say("slowed {times} times; measured {ms} ms on this computer", told);
   }
 
   press() {
@@ -305,7 +317,7 @@ class Trace {
     const began = performance.now();
     const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.root.classList.toggle("calm", isCalm);
-    this.button.textContent = "stop";
+    this.button.textContent = say("stop");
     let heard = "";
     const frame = (now) => {
       const t = now - began;
@@ -322,24 +334,25 @@ class Trace {
 
   narrate(phase, i) {
     const lane = this.data.lanes[i];
-    if (phase) return `${lane.stage} is computing ${lane.tokens} tokens: +${lane.cost}.`;
+    if (phase) return say("{stage} is computing {tokens} tokens: +{cost}.", lane);
     const [verdict] = laneWords(this.states, this.exit, i, this.data.lanes);
-    return `${lane.name}: ${lane.said.word}, ${lane.said.percent} sure. ${verdict}`;
+    const { word, percent } = lane.said;
+    return say("{exit}: {word}, {percent} sure. {verdict}", { exit: lane.name, word, percent, verdict });
   }
 
   pose(phase, i, ms, isCalm) {
     const part = this.parts[i];
     if (part.node.dataset.phase !== phase) {
       part.node.dataset.phase = phase;
-      if (phase === "wait") part.verdict.textContent = "Not computed yet.";
+      if (phase === "wait") part.verdict.textContent = say("Not computed yet.");
       if (!phase) part.verdict.textContent = laneWords(this.states, this.exit, i, this.data.lanes)[0];
       const said = this.data.lanes[i].said;
       const isShort = phase === "wait" || phase === "run";
       part.fill.style.width = said && !isShort ? `${100 * said.confidence}%` : 0;
-      if (isCalm && phase === "run") part.verdict.textContent = "Computing.";
+      if (isCalm && phase === "run") part.verdict.textContent = say("Computing.");
     }
     if (phase !== "run" || isCalm) return;
-    part.verdict.textContent = `Computing: ${fixed(ms, 1)} ms.`;
+    part.verdict.textContent = say("Computing: {ms} ms.", { ms: fixed(ms, 1) });
     part.progress.style.width = `${(100 * ms) / this.times[i]}%`;
   }
 
@@ -347,7 +360,7 @@ class Trace {
     if (!this.playing) return;
     cancelAnimationFrame(this.playing);
     this.playing = null;
-    this.button.textContent = "replay";
+    this.button.textContent = say("replay");
     this.data.lanes.forEach((lane, i) => this.fill(lane, this.parts[i]));
   }
 
@@ -360,6 +373,7 @@ class Trace {
 
 export default function (component) {
   const { data, parentElement } = component;
+  speak(data);
   const root = parentElement.querySelector(".root");
   let trace = instances.get(parentElement);
   if (trace?.root !== root) {

@@ -6,12 +6,14 @@ const PLOT_HEIGHT = 400;
 
 export default function (component) {
   const { data, parentElement } = component;
+  speak(data);
   const root = parentElement.querySelector(".root");
   let lab = labs.get(parentElement);
   const isNew = !lab;
   if (isNew) labs.set(parentElement, (lab = { root, layers: {}, frames: 0 }));
-  if (lab.signature !== data.signature) {
-    Object.assign(lab, { signature: data.signature, data, table: makeTable(data.table) });
+  const signature = `${data.signature} ${data.language}`;
+  if (lab.signature !== signature) {
+    Object.assign(lab, { signature, data, table: makeTable(data.table) });
     build(lab);
   } else if (JSON.stringify(data.picture) !== JSON.stringify(lab.data.picture)) {
     lab.data = data;
@@ -226,7 +228,11 @@ function showPicture(lab, thresholds) {
 
 function sayPlot(lab, point) {
   const { data } = lab;
-  const alone = data.exits.map(([x, y], e) => `${fill(data.words.alone, { exit: data.colours[e].name })} `
-    + `${fixed(y, 1)} % at ${macText(x * data.unit.scale, data.unit)}`);
-  return `${data.words.plot}: now ${percent(point.accuracy)} at ${macText(point.macs, data.unit)}; ${alone.join("; ")}.`;
+  const alone = data.exits.map(([x, y], e) => say("{exit} alone {accuracy} at {macs}", {
+    exit: data.colours[e].name, accuracy: `${fixed(y, 1)} %`, macs: macText(x * data.unit.scale, data.unit),
+  }));
+  return say("Accuracy against cost per image: {points}.", { points: [
+    say("now {accuracy} at {macs}", { accuracy: percent(point.accuracy), macs: macText(point.macs, data.unit) }),
+    ...alone,
+  ].join("; ") });
 }

@@ -6,6 +6,7 @@ import re
 
 import streamlit as st
 
+from app.language import say
 from app.model_choice import MODEL, ROOT_ENV, choices, labels, open_folder, refusal
 from dvt_core.errors import InputError
 
@@ -24,10 +25,10 @@ def local_folder_section() -> None:
     """Draws the field and the way to the authors' weights."""
     field, weights = st.columns(2, gap="large")
     with field:
-        st.subheader("Open a model folder", anchor=False)
+        st.subheader(say("Open a model folder"), anchor=False)
         _field()
     with weights:
-        st.subheader("The authors' weights", anchor=False)
+        st.subheader(say("The authors' weights"), anchor=False)
         _authors_weights()
 
 
@@ -36,18 +37,23 @@ def _field() -> None:
         st.info(reason)
         return
     st.markdown(
-        "A folder that `dvt train` or `dvt convert` wrote, on the machine that runs this app. It "
-        "joins the list in the sidebar for this session; nothing in it is executed or changed."
+        say(
+            "A folder that `dvt train` or `dvt convert` wrote, on the machine that runs this app. "
+            "It joins the list in the sidebar for this session; nothing in it is executed or "
+            "changed."
+        )
     )
     with st.form("folder", border=False):
         st.text_input(
-            "Model folder",
+            say("Model folder"),
             key=FIELD,
             max_chars=1000,
             placeholder="/home/me/models/dvt_t2t_vit_12",
-            help=f"A path. Over a network only paths under ${ROOT_ENV} are opened.",
+            help=say(
+                "A path. Over a network only paths under {root} are opened.", root=f"${ROOT_ENV}"
+            ),
         )
-        st.form_submit_button("Open the folder", on_click=_open)
+        st.form_submit_button(say("Open the folder"), on_click=_open)
     is_good, words = st.session_state.get(SAID, (True, ""))
     if words:
         (st.success if is_good else st.error)(words)
@@ -61,7 +67,8 @@ def _open() -> None:
         st.session_state[SAID] = False, _as_it_is(f"{error}.")
     else:
         chosen = labels(choices())[st.session_state[MODEL]]
-        st.session_state[SAID] = True, f"Open and chosen as “{chosen}”: {bundle.title}."
+        words = say("Open and chosen as “{chosen}”: {title}.", chosen=chosen, title=bundle.title)
+        st.session_state[SAID] = True, words
 
 
 def _as_it_is(text: str) -> str:
@@ -71,15 +78,22 @@ def _as_it_is(text: str) -> str:
 
 def _authors_weights() -> None:
     st.markdown(
-        f"1. Download one of the checkpoints that the authors' [README]({OFFICIAL}) lists, in your "
-        "browser. This app asks no other server, so it cannot fetch them for you.\n"
-        "2. Turn the file into a model folder. No code in it is executed, and every number that "
-        "the authors stored beside the weights is kept as theirs.\n"
-        "3. Open the folder here."
+        say(
+            "1. Download one of the checkpoints that the authors' {readme} lists, in your "
+            "browser. This app asks no other server, so it cannot fetch them for you.\n"
+            "2. Turn the file into a model folder. No code in it is executed, and every number "
+            "that the authors stored beside the weights is kept as theirs.\n"
+            "3. Open the folder here.",
+            readme=f"[README]({OFFICIAL})",
+        )
     )
     for name, (tsinghua, google) in RELEASED.items():
         st.markdown(
-            f"**{name}**: [Tsinghua Cloud]({TSINGHUA.format(tsinghua)}) or "
-            f"[Google Drive]({GOOGLE.format(google)}), then"
+            say(
+                "**{name}**: {tsinghua} or {google}, then",
+                name=name,
+                tsinghua=f"[Tsinghua Cloud]({TSINGHUA.format(tsinghua)})",
+                google=f"[Google Drive]({GOOGLE.format(google)})",
+            )
         )
         st.code(f"dvt convert FILE --model {name} --out DIR", language="sh", wrap_lines=True)

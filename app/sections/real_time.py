@@ -19,6 +19,7 @@ from app.dial import Setting
 from app.figures.exits import word
 from app.figures.theme import exit_name, percent
 from app.figures.tradeoff import thresholds_text
+from app.language import say
 from dvt_core.bundle import Bundle
 from dvt_core.data import load_split
 from dvt_core.data_sources import DATASETS, find_folder
@@ -61,17 +62,21 @@ def real_time_section(bundle: Bundle, setting: Setting) -> None:
         bundle: the model.
         setting: the thresholds in force.
     """
-    st.subheader("Real time, not only MACs", anchor=False)
+    st.subheader(say("Real time, not only MACs"), anchor=False)
     st.markdown(
-        "A saving in MACs is counted; whether it saves time has to be measured. The button runs "
-        f"the model on this computer over up to {IMAGES} pictures, with early exit really on and "
-        "with all exits, in turns: one picture at a time, then "
-        f"{BATCH_SIZES[-1]} at a time. It takes about {2 * LIMIT_S + 2:.0f} seconds, "
-        "more on a busy computer."
+        say(
+            "A saving in MACs is counted; whether it saves time has to be measured. The button "
+            "runs the model on this computer over up to {n} pictures, with early exit really on "
+            "and with all exits, in turns: one picture at a time, then {batch} at a time. It takes "
+            "about {seconds} seconds, more on a busy computer.",
+            n=IMAGES,
+            batch=BATCH_SIZES[-1],
+            seconds=f"{2 * LIMIT_S + 2:.0f}",
+        )
     )
     kept: dict[tuple[object, ...], Measured] = st.session_state.setdefault(RESULTS, {})
     key = (bundle.weights_sha256, setting.thresholds)
-    is_asked = st.button("measure on this computer", key="real_time_measure")
+    is_asked = st.button(say("measure on this computer"), key="real_time_measure")
     room = st.empty()
     if is_asked:
         try:
@@ -81,12 +86,13 @@ def real_time_section(bundle: Bundle, setting: Setting) -> None:
             for old in list(kept)[:-KEPT_RESULTS]:
                 del kept[old]
         except InputError as error:
-            st.warning(f"Nothing was measured: {error}.")
+            st.warning(say("Nothing was measured: {error}.", error=error))
         room.empty()
     if key in kept:
         _show(kept[key], setting.thresholds)
     elif any(weights == bundle.weights_sha256 for weights, _ in kept):
-        st.caption(f"Not measured yet at the thresholds {thresholds_text(setting.thresholds)}.")
+        words = thresholds_text(setting.thresholds)
+        st.caption(say("Not measured yet at the thresholds {thresholds}.", thresholds=words))
 
 
 def _measure(bundle: Bundle, thresholds: tuple[float, ...], show: Show) -> Measured:
@@ -97,7 +103,7 @@ def _measure(bundle: Bundle, thresholds: tuple[float, ...], show: Show) -> Measu
         thresholds: those in force.
         show: moves the bar.
     """
-    show(0.0, "Opening the pictures")
+    show(0.0, say("Opening the pictures"))
     images, source = _pictures(bundle)
     model, run = services.get_model(bundle), services.get_worker().run
     timings: list[Timing] = []
@@ -123,7 +129,10 @@ def _measure(bundle: Bundle, thresholds: tuple[float, ...], show: Show) -> Measu
 
 def _bar(show: Show, index: int) -> Progress:
     """Moves the bar while one of `BATCH_SIZES` is measured."""
-    words = f"Measuring {_at_a_time(BATCH_SIZES[index])}, about {LIMIT_S:.0f} s"
+    size, seconds = BATCH_SIZES[index], f"{LIMIT_S:.0f}"
+    words = say("Measuring {n} pictures at a time, about {seconds} s", n=size, seconds=seconds)
+    if size == 1:
+        words = say("Measuring one picture at a time, about {seconds} s", seconds=seconds)
     began = time.perf_counter()
 
     def tell(done: int, passes: int) -> None:
@@ -164,19 +173,20 @@ def _pictures(bundle: Bundle) -> tuple[torch.Tensor, str]:
     Nothing is downloaded: only a data set that lies on this machine is taken.
     """
     preprocess = Preprocess.from_config(bundle.config)
-    name, why = _data_name(bundle), "are not on this machine"
+    name = _data_name(bundle)
+    why = say("built-in samples, as the test images are not on this machine")
     if name in DATASETS and find_folder(name) is not None:
         try:
             split = load_split(name, "test", limit=IMAGES)
             arrays = torch.from_numpy(split.arrays(preprocess, threads=1))
-            return preprocess.normalize(arrays), f"test images of {split.title}"
+            return preprocess.normalize(arrays), say("test images of {data}", data=split.title)
         except InputError as error:
-            why = f"cannot be used: {error}"
+            why = say("built-in samples, as the test images cannot be used: {error}", error=error)
     known = {word(label).lower() for label in bundle.class_names}
     samples = list_samples(bundle.class_names)
     fitting = [sample for sample in samples if word(sample.label).lower() in known] or samples
     tensors = [preprocess(open_image(sample.path)) for sample in fitting[:IMAGES]]
-    return torch.stack(tensors), f"built-in samples, as the test images {why}"
+    return torch.stack(tensors), why
 
 
 def _data_name(bundle: Bundle) -> str:
@@ -194,53 +204,54 @@ def _show(measured: Measured, thresholds: tuple[float, ...]) -> None:
         [_cells(timing) for timing in measured.timings],
         border="horizontal",
         hide_index=True,
-        alt="Time and MACs, early exit against all exits",
+        alt=say("Time and MACs, early exit against all exits"),
     )
     st.caption(_caption(measured, thresholds))
 
 
-def _at_a_time(batch_size: int) -> str:
-    return "one picture at a time" if batch_size == 1 else f"{batch_size} pictures at a time"
-
-
 def _sentence(timing: Timing) -> str:
     """The result in words, said plainly also when it is slower."""
-    words, real = _at_a_time(timing.batch_size).capitalize(), timing.real_share
-    speed = _faster(timing.time_ratio)
+    size = timing.batch_size
+    words = say("{n} pictures at a time", n=size) if size > 1 else say("One picture at a time")
+    told = {"how": words, "speed": _faster(timing.time_ratio), "times": f"{timing.mac_ratio:.2f}"}
+    real = timing.real_share
     if real is None:
-        return f"{words}: no image left early, so nothing can be saved; {speed}."
+        return say("{how}: no image left early, so nothing can be saved; {speed}.", **told)
     if real <= 0:
-        return (
-            f"{words}: {timing.mac_ratio:.2f}x fewer MACs, but **{speed}**: none of the saving "
-            "is real here."
+        return say(
+            "{how}: {times}x fewer MACs, but **{speed}**: none of the saving is real here.", **told
         )
-    return f"{words}: {timing.mac_ratio:.2f}x fewer MACs are **{speed}**."
+    return say("{how}: {times}x fewer MACs are **{speed}**.", **told)
 
 
 def _faster(ratio: float) -> str:
     if f"{ratio:.2f}" == "1.00":
-        return "as fast"
-    return f"{ratio:.2f}x faster" if ratio > 1 else f"{1 / ratio:.2f}x slower"
+        return say("as fast")
+    if ratio > 1:
+        return say("{times}x faster", times=f"{ratio:.2f}")
+    return say("{times}x slower", times=f"{1 / ratio:.2f}")
 
 
 def _cells(timing: Timing) -> dict[str, str]:
     real = timing.real_share
     return {
-        "batch": str(timing.batch_size),
-        "early exit, ms per image": _spread(timing.adaptive),
-        "all exits, ms per image": _spread(timing.full),
-        "early exit, images/s": _rate(timing.adaptive),
-        "all exits, images/s": _rate(timing.full),
-        "fewer MACs (simulated)": f"{timing.mac_ratio:.2f}x",
-        "time (measured)": _faster(timing.time_ratio),
-        "saving that is real": "nothing to save" if real is None else percent(max(real, 0.0), 0),
+        say("batch"): str(timing.batch_size),
+        say("early exit, ms per image"): _spread(timing.adaptive),
+        say("all exits, ms per image"): _spread(timing.full),
+        say("early exit, images/s"): _rate(timing.adaptive),
+        say("all exits, images/s"): _rate(timing.full),
+        say("fewer MACs (simulated)"): f"{timing.mac_ratio:.2f}x",
+        say("time (measured)"): _faster(timing.time_ratio),
+        say("saving that is real"): say("nothing to save")
+        if real is None
+        else percent(max(real, 0.0), 0),
     }
 
 
 def _spread(side: PerImage) -> str:
     digits = 1 if side.median >= 10 else 2
-    values = (f"{value:.{digits}f}" for value in (side.median, side.p10, side.p90))
-    return "{} ({} to {})".format(*values)
+    middle, low, high = (f"{value:.{digits}f}" for value in (side.median, side.p10, side.p90))
+    return say("{middle} ({low} to {high})", middle=middle, low=low, high=high)
 
 
 def _rate(side: PerImage) -> str:
@@ -251,16 +262,28 @@ def _rate(side: PerImage) -> str:
 def _caption(measured: Measured, thresholds: tuple[float, ...]) -> str:
     first = measured.timings[0]
     ways = "; ".join(
-        f"batch {t.batch_size}: {t.images} pictures, {t.repeats} repetitions, they left at "
-        + ", ".join(f"{exit_name(i)} {percent(s, 0)}" for i, s in enumerate(t.exit_shares))
+        say(
+            "batch {n}: {pictures} pictures, {repeats} repetitions, they left at {exits}",
+            n=t.batch_size,
+            pictures=t.images,
+            repeats=t.repeats,
+            exits=", ".join(f"{exit_name(i)} {percent(s, 0)}" for i, s in enumerate(t.exit_shares)),
+        )
         for t in measured.timings
     )
     skipped = set(BATCH_SIZES) - {t.batch_size for t in measured.timings}
-    slow = "".join(f" Batches of {n} were left out: too slow or too few pictures." for n in skipped)
-    return (
-        f"{first.device}, {measured.date}. Thresholds "
-        f"{thresholds_text(thresholds)}. Pictures: {measured.source}; {ways}. Their shares per "
+    words = say(
+        "{device}, {date}. Thresholds {thresholds}. Pictures: {source}; {ways}. Their shares per "
         "exit differ from the whole test set's. Medians, in brackets one in ten repetitions was "
         "quicker and one in ten slower; after a warm-up, the sides in turns. The saving that is "
-        f"real: time spared over MACs spared, both in % of all exits.{slow}"
+        "real: time spared over MACs spared, both in % of all exits.",
+        device=first.device,
+        date=measured.date,
+        thresholds=thresholds_text(thresholds),
+        source=measured.source,
+        ways=ways,
     )
+    slow = (
+        say("Batches of {n} were left out: too slow or too few pictures.", n=n) for n in skipped
+    )
+    return " ".join((words, *slow))

@@ -6,7 +6,7 @@ made anew from the edit. A history belongs to one picture and one model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -21,7 +21,9 @@ from app.figures.strip import Card, answer_line, exit_move, exit_ranges, strip, 
 from app.figures.theme import MacUnit, times_fewer
 from app.figures.tokens import enlarge
 from app.figures.tradeoff import thresholds_text
+from app.language import say, say_later
 from app.pictures import Picture, View, digest
+from app.sections.whatif_runs import History, Run
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.images import Preprocess
@@ -30,51 +32,9 @@ from dvt_core.macs import exit_macs
 from dvt_core.picture_edits import EDITS, Edit, apply_edit
 from dvt_core.results import Prediction
 
-KEPT_RUNS = 12
 CHOICE = "whatif"  # session key of the chosen edit
 HISTORY = "whatif_history"
 SHOWN_PX = 224
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run of the model on a changed picture: numbers only.
-
-    Attributes:
-        edit: a name from `EDITS`.
-        value: how much.
-        exit_index: 0-based exit that answered.
-        confidence: of that exit, in [0, 1].
-        label: index of the answer.
-        thresholds: those in force at the time.
-    """
-
-    edit: str
-    value: float
-    exit_index: int
-    confidence: float
-    label: int
-    thresholds: tuple[float, ...]
-
-
-@dataclass
-class History:
-    """What was tried on one picture with one model.
-
-    Attributes:
-        of: digests of the picture as the model sees it, and of the weights.
-        runs: newest first, at most `KEPT_RUNS`.
-        swept: names of the edits that were swept.
-    """
-
-    of: tuple[str, str]
-    runs: list[Run] = field(default_factory=list)
-    swept: set[str] = field(default_factory=set)
-
-    def add(self, run: Run) -> None:
-        """Puts a run first; an earlier one of the same change is dropped."""
-        others = [r for r in self.runs if (r.edit, r.value) != (run.edit, run.value)]
-        self.runs = [run, *others][:KEPT_RUNS]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +59,11 @@ class _Scene:
         """A run with its picture, made anew."""
         edit, remark = EDITS[run.edit], ""
         if run.thresholds != self.thresholds:
-            remark = f"threshold then {thresholds_text(run.thresholds)}"
+            words = thresholds_text(run.thresholds)
+            remark = say("threshold then {thresholds}", thresholds=words)
         return Card(
             _thumbnail(self.digest, run.edit, run.value, self.seen),
-            "unchanged" if run.value == edit.neutral else edit.label(run.value),
+            say("unchanged") if run.value == edit.neutral else _label(edit, run.value),
             run.exit_index,
             run.confidence,
             self.bundle.class_names[run.label],
@@ -120,9 +81,12 @@ def whatif_section(bundle: Bundle, picture: Picture, view: View, setting: Settin
         view: the same, opened for this model.
         setting: the thresholds in force.
     """
-    st.subheader("What if?", anchor=False)
+    st.subheader(say("What if?"), anchor=False)
     st.markdown(
-        "Change the picture and see whether another exit answers. Each change runs the model again."
+        say(
+            "Change the picture and see whether another exit answers. Each change runs the model "
+            "again."
+        )
     )
     # Of the pixels, not of the file: the same file may be cut out in another way.
     scene = _Scene(bundle, view.seen, digest(view.seen.tobytes()), setting.thresholds)
@@ -150,6 +114,11 @@ def _history(scene: _Scene) -> History:
     return kept
 
 
+def _label(edit: Edit, value: float) -> str:
+    """A change and how much of it: "blur 3 %"."""
+    return f"{say_later(edit.name)} {value:g}{edit.unit}"
+
+
 def _slider_key(edit: Edit) -> str:
     return "whatif_" + edit.name.replace(" ", "_")
 
@@ -157,27 +126,36 @@ def _slider_key(edit: Edit) -> str:
 def _ask(history: History) -> tuple[Edit, float]:
     """The chosen edit and value; the button for a sweep stands beside the slider."""
     name = st.segmented_control(
-        "What is changed", tuple(EDITS), default=next(iter(EDITS)), required=True, key=CHOICE
+        say("What is changed"),
+        tuple(EDITS),
+        format_func=say_later,
+        default=next(iter(EDITS)),
+        required=True,
+        key=CHOICE,
     )
     edit = EDITS[name]
     slider, room = st.columns([7, 3], vertical_alignment="bottom")
     value = slider.slider(
-        edit.words,
+        say_later(edit.words),
         float(edit.low),
         float(edit.high),
         float(edit.neutral),
         float(edit.step),
         format=f"%g{edit.unit.replace('%', '%%')}",
         key=_slider_key(edit),
-        help=edit.note,
+        help=say_later(edit.note),
     )
     room.button(
-        "sweep it",
+        say("sweep it"),
         key="whatif_sweep",
         on_click=history.swept.add,
         args=(edit.name,),
-        help=f"Runs {len(edit.values())} values from {edit.low:g} to {edit.high:g}{edit.unit} at "
-        "once and shows where the exit moves.",
+        help=say(
+            "Runs {n} values from {low} to {high} at once and shows where the exit moves.",
+            n=len(edit.values()),
+            low=f"{edit.low:g}",
+            high=f"{edit.high:g}{edit.unit}",
+        ),
     )
     is_possible = edit.low <= value <= edit.high  # bounds are the browser's business only
     return edit, value if is_possible else edit.neutral
@@ -200,7 +178,7 @@ def _run(edit: Edit, value: float, prediction: Prediction) -> Run:
     )
 
 
-@st.cache_data(max_entries=128, show_spinner="Running the sweep", hash_funcs=services.BY_WEIGHTS)
+@st.cache_data(max_entries=128, show_spinner=False, hash_funcs=services.BY_WEIGHTS)
 def _sweep(
     bundle: Bundle,
     picture: str,
@@ -241,50 +219,65 @@ def _compare(
 ) -> None:
     """Unchanged and changed picture side by side, and what the change did."""
     names = scene.bundle.class_names
-    title = "unchanged too: move the slider" if value == edit.neutral else edit.label(value)
-    sides = (("unchanged", scene.seen, before), (title, scene.changed(edit, value), after))
+    title = _label(edit, value)
+    if value == edit.neutral:
+        title = say("unchanged too: move the slider")
+    sides = ((say("unchanged"), scene.seen, before), (title, scene.changed(edit, value), after))
     grid = st.grid("auto", min_column_width=150)
     for head, seen, run in sides:
         with grid.cell():
             st.html(f'<div class="dvt-head">{head}</div>')
-            alt = f"{picture.name} as the model sees it, {head}"
+            alt = say("{name} as the model sees it, {change}", name=picture.name, change=head)
             st.image(enlarge(seen, SHOWN_PX), width="stretch", alt=alt)
             st.html(answer_line(run.exit_index, names[run.label], run.confidence))
     with grid.cell():
-        st.html('<div class="dvt-head">which exit answers</div>')
+        st.html(f'<div class="dvt-head">{say("which exit answers")}</div>')
         st.html(exit_move(before.exit_index, after.exit_index))
         was, now = word(names[before.label]), word(names[after.label])
-        st.text(f"The answer stays {now}." if was == now else f"The answer was {was}, now {now}.")
+        st.text(
+            say("The answer stays {now}.", now=now)
+            if was == now
+            else say("The answer was {was}, now {now}.", was=was, now=now)
+        )
         st.caption(_costs(scene.bundle, before, after))
 
 
 def _costs(bundle: Bundle, before: Prediction, after: Prediction) -> str:
     unit = MacUnit.of(exit_macs(bundle.config))
     if before.macs == after.macs:
-        return f"{unit.format(after.macs)}, as before."
-    ratio = times_fewer(before.macs / after.macs)
-    return f"{unit.format(after.macs)}, before {unit.format(before.macs)}: {ratio}."
+        return say("{macs}, as before.", macs=unit.format(after.macs))
+    return say(
+        "{macs}, before {before}: {ratio}.",
+        macs=unit.format(after.macs),
+        before=unit.format(before.macs),
+        ratio=times_fewer(before.macs / after.macs),
+    )
 
 
 def _show_sweep(scene: _Scene, edit: Edit) -> None:
     """All values of a sweep in order, under a line that says which exit answers where."""
-    runs = _sweep(scene.bundle, scene.digest, edit.name, scene.thresholds, scene.seen)
+    with st.spinner(say("Running the sweep")):
+        runs = _sweep(scene.bundle, scene.digest, edit.name, scene.thresholds, scene.seen)
     ranges = []
     for index, group in groupby(runs, key=lambda run: run.exit_index):
         values = [f"{run.value:g}" for run in group]
-        span = values[0] if len(values) == 1 else f"{values[0]} to {values[-1]}"
-        ranges.append((index, f"{span}{edit.unit}"))
-    st.markdown(f"**{edit.name.capitalize()}, swept**")
+        low, high = values[0], f"{values[-1]}{edit.unit}"
+        ranges.append(
+            (index, high if len(values) == 1 else say("{low} to {high}", low=low, high=high))
+        )
+    name = say_later(edit.name)
+    title = say("{change}, swept", change=name)
+    st.markdown(f"**{title.capitalize()}**")
     st.html(exit_ranges(ranges))
-    st.html(strip(list(map(scene.card, runs)), f"{edit.name}, swept"))
+    st.html(strip(list(map(scene.card, runs)), title))
 
 
 def _show_history(scene: _Scene, history: History) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown("**Tried on this picture**, newest first")
-        st.button("clear", key="whatif_clear", on_click=_clear, args=(history,))
+        st.markdown(say("**Tried on this picture**, newest first"))
+        st.button(say("clear"), key="whatif_clear", on_click=_clear, args=(history,))
     cards = list(map(scene.card, history.runs))
-    st.html(strip(cards, "what was tried on this picture, newest first"))
+    st.html(strip(cards, say("what was tried on this picture, newest first")))
 
 
 def _clear(history: History) -> None:

@@ -5,15 +5,17 @@ import streamlit as st
 from app.components import about_classes, about_doubt, answer, picture_panel
 from app.dial import dial
 from app.intake import choose_picture
+from app.language import say
 from app.model_choice import current_bundle
+from app.sections.take_home import take_home
 from app.sections.whatif import whatif_section
 from app.trace import ask_later, run_cascade, trace
 from dvt_core.errors import InputError
 
 KEYS = ("trace", "trace_second")
 
-st.title("Look", anchor=False)
-st.markdown("Which exit is sure enough about this picture?")
+st.title(say("Look"), anchor=False)
+st.markdown(say("Which exit is sure enough about this picture?"))
 
 bundle = current_bundle()
 try:
@@ -23,10 +25,10 @@ try:
     setting = dial(bundle)
     shown, switches = st.container(), st.container(horizontal=True)
     is_compared = switches.toggle(
-        "compare with a second picture",
+        say("compare with a second picture"),
         key="look_compare",
         bind="query-params",
-        help="Two traces under one dial.",
+        help=say("Two traces under one dial."),
     )
     if is_compared:
         with choosers:
@@ -54,3 +56,5 @@ with switches:
 about_classes(bundle, [picture for picture, _ in chosen])
 
 whatif_section(bundle, *chosen[0], setting)
+
+take_home(bundle)

@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from app.language import say
+from app.linked import linked_choice
 from app.model_choice import current_bundle
 from app.sections.local_folder import local_folder_section
 from app.sections.model_card import model_section
@@ -10,18 +12,25 @@ from app.sections.speed import speed_section
 from app.sections.study import study_section
 from dvt_core.errors import InputError
 
+# In the link.
 SECTIONS = ("this model", "what it saves", "a model folder", "the paper's results", "speed")
 
-st.title("Models & paper", anchor=False)
-st.markdown("Where do the numbers come from?")
+st.title(say("Models & paper"), anchor=False)
+st.markdown(say("Where do the numbers come from?"))
 
-section = st.segmented_control(
-    "Show",
-    SECTIONS,
-    default=SECTIONS[0],
-    required=True,
+names = (
+    say("this model"),
+    say("what it saves"),
+    say("a model folder"),
+    say("the paper's results"),
+    say("speed"),
+)
+section = linked_choice(
+    st.segmented_control,
+    say("Show"),
+    dict(zip(SECTIONS, names, strict=True)),
     key="section",
-    bind="query-params",
+    required=True,
 )
 try:
     if section == SECTIONS[1]:
@@ -35,4 +44,4 @@ try:
     else:
         model_section(current_bundle())
 except InputError as error:
-    st.error(f"This part cannot be shown: {error}.")
+    st.error(say("This part cannot be shown: {error}.", error=error))

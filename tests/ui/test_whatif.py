@@ -12,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from app import services
 from app.figures.strip import Card, strip, thumbnail
-from app.sections.whatif import HISTORY, KEPT_RUNS
+from app.sections.whatif import HISTORY
+from app.sections.whatif_runs import KEPT_RUNS
 from dvt_core.errors import InputError
 from dvt_core.images import Preprocess, open_image
 from dvt_core.inference import classify
