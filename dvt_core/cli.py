@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import importlib
 import json
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from dvt_core.errors import InputError
+from dvt_core.option_types import count, crop, fraction, gmacs, numbers_or_file
 
 EPILOG = "Exit code: 0, or 2 with one line on stderr when something in the call was wrong."
 CLASSIFY_NOTE = """\
@@ -123,25 +123,37 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document instead")
 
 
+def _add_rule(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """The options that set thresholds; at most one of the group may be given."""
+    rule = parser.add_mutually_exclusive_group()
+    rule.add_argument("--threshold", type=float, metavar="T", help="one threshold for all exits")
+    rule.add_argument(
+        "--thresholds",
+        type=numbers_or_file,
+        metavar="T1,T2|FILE.json",
+        help="one threshold for each exit but the last, or the app's thresholds.json",
+    )
+    return rule
+
+
 def _add_classify(commands: argparse._SubParsersAction) -> None:
     parser = _add(commands, "classify", "classify", "say what is in pictures, stopping early")
     parser.epilog = CLASSIFY_NOTE
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     _add_model(parser, default="cifar10")
-    rule = parser.add_mutually_exclusive_group()
-    rule.add_argument("--threshold", type=float, metavar="T", help="one threshold for all exits")
-    rule.add_argument(
-        "--thresholds",
-        type=_numbers,
-        metavar="T1,T2",
-        help="one threshold for each exit but the last",
-    )
-    rule.add_argument(
+    _add_rule(parser).add_argument(
         "--budget",
-        type=_gmacs,
+        type=gmacs,
         metavar="GMACS",
         help="the best thresholds for a mean cost per picture, solved on the calibration split "
         "(converted weights that have none yet: the authors' thresholds)",
+    )
+    parser.add_argument(
+        "--crop",
+        type=crop,
+        metavar="X,Y,ZOOM",
+        help="the square that is looked at: 0,0 is the upper left end, 1,1 the lower right, zoom 1 "
+        "to 8 (default: 0.5,0.5,1)",
     )
     parser.add_argument(
         "--all-exits", action="store_true", help="compute and show the later exits too"
@@ -156,7 +168,8 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
         "--data", required=True, metavar="NAME|DIR", help="see 'dvt data list', or a folder"
     )
     parser.add_argument("--split", choices=("train", "calibration", "test"), default="test")
-    parser.add_argument("--limit", type=_count, metavar="N", help="only N images, evenly spread")
+    _add_rule(parser)
+    parser.add_argument("--limit", type=count, metavar="N", help="only N images, evenly spread")
     parser.add_argument(
         "--out", type=Path, metavar="TABLE.parquet", help="write what every exit said, per image"
     )
@@ -172,13 +185,14 @@ def _add_table_commands(commands: argparse._SubParsersAction) -> None:
         metavar="TABLE",
         help="a table that 'dvt evaluate --out' wrote (default: the model's own of the test split)",
     )
+    _add_rule(sweep)
     _add_json(sweep)
     solve = _add(commands, "tables", "thresholds", "find the best thresholds for a goal")
     solve.epilog = "Solved on the calibration split; never on the test split."
     _add_model(solve)
     goal = solve.add_mutually_exclusive_group(required=True)
-    goal.add_argument("--budget", type=_gmacs, metavar="GMACS", help="mean GMACs per image")
-    goal.add_argument("--accuracy", type=_fraction, metavar="A", help="wanted accuracy, 0 to 1")
+    goal.add_argument("--budget", type=gmacs, metavar="GMACS", help="mean GMACs per image")
+    goal.add_argument("--accuracy", type=fraction, metavar="A", help="wanted accuracy, 0 to 1")
     _add_json(solve)
 
 
@@ -245,41 +259,3 @@ def _add_data(commands: argparse._SubParsersAction) -> None:
     fetch = _add(actions, "data", "fetch", "fetch a data set from the hub")
     fetch.add_argument("name", metavar="NAME")
     _add_json(fetch)
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a list of numbers with commas, like 0.8,0.7"
-        ) from None
-
-
-def _gmacs(text: str) -> float:
-    """GMACs in the text -> MACs, as everything behind the command line counts."""
-    value = _number(text)
-    if not 0 < value < 1e9:  # false for NaN
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected GMACs per image, above 0")
-    return value * 1e9
-
-
-def _fraction(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a fraction from 0 to 1, like 0.9")
-    return value
-
-
-def _number(text: str) -> float:
-    """The number in the text, NaN when there is none: both are out of every range."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number above 0")
-    return int(text)

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 
 from dvt_core.bundle import Bundle, load_bundle
+from dvt_core.commands.given import given_thresholds
 from dvt_core.commands.wording import align, format_macs, format_percent, format_thresholds
+from dvt_core.crop import CENTRE, Crop
 from dvt_core.images import open_image
 from dvt_core.inference import classify as run_cascade
 from dvt_core.results import ExitRecord, Prediction
@@ -22,8 +24,8 @@ def classify(args: Namespace) -> tuple[list[dict[str, Any]], str]:
     """One entry per picture, in the order given."""
     bundle = load_bundle(args.model)
     thresholds, reason = _thresholds(bundle, args)
-    model = bundle.load_model()
-    tensors = [model.preprocess(open_image(path)) for path in args.images]
+    model, crop = bundle.load_model(), CENTRE if args.crop is None else Crop(*args.crop)
+    tensors = [model.preprocess(open_image(path), crop) for path in args.images]
     # Once for nothing: the libraries' first-call set-up is not the cascade's time.
     run_cascade(model, torch.zeros_like(tensors[0])[None], 2.0)
     predictions = [
@@ -54,9 +56,10 @@ def _thresholds(bundle: Bundle, args: Namespace) -> tuple[tuple[float, ...], str
             f", from the authors' checkpoint: {format_percent(point.accuracy)} at "
             f"{format_macs(point.macs)} on their images, not measured here"
         )
-    given = args.threshold if args.thresholds is None else args.thresholds
-    thresholds = bundle.default_threshold if given is None else given
-    return check_thresholds(thresholds, bundle.config.num_exits), ""
+    given = given_thresholds(bundle, args)
+    if given is None:
+        given = check_thresholds(bundle.default_threshold, bundle.config.num_exits)
+    return given, ""
 
 
 def _top(record: ExitRecord, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dvt_core.bundle import Bundle, load_bundle
+from dvt_core.commands.given import given_thresholds
 from dvt_core.commands.wording import align, format_macs, format_percent, format_thresholds
 from dvt_core.exit_table import ExitTable
 from dvt_core.solver import solve_accuracy, solve_budget
@@ -18,10 +19,10 @@ HEADING = ("thresholds", "accuracy", "mean cost", "answered by exit 1, 2, ...")
 
 
 def sweep(args: Namespace) -> tuple[list[dict[str, Any]], str]:
-    """Replays a stored table under 101 shared thresholds; the model does not run."""
+    """Replays a stored table under 101 shared thresholds, or those given; no model runs."""
     bundle = load_bundle(args.model)
-    table = _table(bundle, args.table)
-    points = sweep_thresholds(table)
+    table, given = _table(bundle, args.table), given_thresholds(bundle, args)
+    points = sweep_thresholds(table) if given is None else (replay(table, given),)
     heading = (
         f"{bundle.name} on {table.n} images, {table.info.data}, {table.info.split} split "
         f"({len(points[::EVERY])} of {len(points)} points; --json prints all)"

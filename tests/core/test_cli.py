@@ -16,9 +16,12 @@ from PIL import Image
 from dvt_core.bundle import Bundle, load_bundle, save_bundle
 from dvt_core.cli import build_parser, main
 from dvt_core.config import DVTConfig, PatchTokenizerConfig, StageConfig
+from dvt_core.crop import Crop
+from dvt_core.inference import classify as run_cascade
 from dvt_core.model import build_model
 from dvt_core.presets import PRESETS
 from dvt_core.solver import solve_accuracy, solve_budget
+from dvt_core.threshold_file import threshold_document
 from dvt_core.thresholds import replay
 from tests.core import official_files
 from tests.core.synthetic_tables import cascade_table
@@ -140,6 +143,86 @@ def test_classify_budget_uses_thresholds_solved_on_calibration(capsys, photo, ti
     text = ",".join(map(repr, thresholds))
     by_hand = answer(capsys, "classify", photo, "--model", "tiny", f"--thresholds={text}")
     assert by_budget[0]["confidences"] == by_hand[0]["confidences"]
+
+
+def test_classify_looks_at_the_square_that_is_asked_for(capsys, tmp_path, tiny):
+    photo = save_photo(tmp_path / "strip.png", seed=3)
+    words = ("classify", photo, "--model", "tiny", "--threshold", "2")
+    (entry,) = answer(capsys, *words, "--crop", "0.25,1,2.5")
+    model = tiny.load_model()
+    seen = model.preprocess(Image.open(photo).convert("RGB"), Crop(0.25, 1, 2.5))
+    assert entry["confidence"] == pytest.approx(float(model(seen[None])[2].softmax(1).max()))
+    assert entry["confidence"] != answer(capsys, *words)[0]["confidence"]
+    for wrong in ("0.5,0.5", "0.5,0.5,9", "-1,0,1", "a,b,c"):
+        complaint(capsys, *words, f"--crop={wrong}")
+
+
+@pytest.fixture
+def home_file(tiny, tmp_path) -> Path:
+    """thresholds.json as the app gives it away."""
+    document = threshold_document(
+        tiny,
+        (0.8, 0.4),
+        asked={"by": "each", "value": [0.8, 0.4]},
+        origin="set by hand",
+        tables={split: tiny.table(split) for split in ("calibration", "test")},
+        date="2026-01-31",
+    )
+    path = tmp_path / "thresholds.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_commands_take_the_thresholds_file(capsys, photo, tiny, home_file, tmp_path):
+    document = json.loads(home_file.read_text())
+    both = [["--thresholds", home_file], ["--thresholds", "0.8,0.4"]]
+    by_file, by_hand = (answer(capsys, "sweep", "--model", "tiny", *each) for each in both)
+    wanted = replay(tiny.table("test"), (0.8, 0.4)).to_dict()
+    assert by_file == by_hand == [wanted]
+    assert {k: document["test"][k] for k in ("accuracy", "macs", "exit_shares")} == {
+        k: wanted[k] for k in ("accuracy", "macs", "exit_shares")
+    }
+    by_file, by_hand = (
+        answer(capsys, "classify", photo, "--model", "tiny", *each)[0]["confidences"]
+        for each in both
+    )
+    assert by_file == by_hand
+
+
+def test_evaluate_says_what_the_thresholds_give(capsys, tiny, home_file, tmp_path):
+    for index, name in enumerate(CLASSES * 3):
+        save_photo(tmp_path / "data" / "test" / name / f"{index}.png", seed=index)
+    words = ("evaluate", "--model", "tiny", "--data", tmp_path / "data")
+    out = tmp_path / "table.parquet"
+    document = answer(capsys, *words, "--thresholds", home_file, "--out", out)
+    (point,) = answer(capsys, "sweep", "--model", "tiny", "--table", out, "--thresholds", home_file)
+    assert document["cascade"] == point and point["thresholds"] == [0.8, 0.4]
+    model, stopped = tiny.load_model(), []
+    for index in range(12):  # one by one through the cascade that really stops
+        path = next((tmp_path / "data").rglob(f"{index}.png"))
+        tensor = model.preprocess(Image.open(path).convert("RGB"))[None]
+        stopped.append(run_cascade(model, tensor, (0.8, 0.4))[0])
+    assert point["macs"] == pytest.approx(np.mean([each.macs for each in stopped]))
+    assert "cascade" not in answer(capsys, *words)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"weights_sha256": "00" * 32}, "other weights"),
+        ({"thresholds": [0.5]}, "takes 2"),
+        ({"thresholds": "high"}, "expected numbers"),
+        ({"format": 2}, "format 2"),
+        ({"kind": "something"}, "no thresholds"),
+        (None, "no valid JSON"),
+    ],
+    ids=str,
+)
+def test_a_thresholds_file_that_does_not_fit_is_refused(capsys, photo, home_file, change, said):
+    text = home_file.read_text()
+    home_file.write_text(text[:50] if change is None else json.dumps(json.loads(text) | change))
+    line = complaint(capsys, "classify", photo, "--model", "tiny", "--thresholds", home_file)
+    assert said in line and ("thresholds" in line)
 
 
 def test_classify_all_exits_adds_what_the_later_exits_say(capsys, photo):
@@ -305,6 +388,7 @@ def test_classify_says_what_is_wrong_with_a_file(capsys, photo, tmp_path, kind):
         ["--thresholds", "0.5,0.5,0.5"],
         ["--thresholds", "0.5,nan"],
         ["--thresholds", "0.5,"],
+        ["--thresholds", "nonesuch.json"],
         ["--threshold", "0.5", "--budget", "1"],
         ["--budget", "0"],
         ["--budget", "-1"],
