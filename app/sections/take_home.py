@@ -7,33 +7,34 @@ is fetched here before.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from datetime import date
 from functools import partial
-from typing import Any, TypeVar
 
 import streamlit as st
 
 from app import services
 from app import take_home_files as files
 from app.dataset_pictures import dataset_of
-from app.dial import Setting, ask_in_force, get_choices, resolve
-from app.figures.card import Card, CardWords, thresholds_words
-from app.figures.fonts import has_chinese
-from app.figures.static_plot import Lines, PlotWords
-from app.figures.theme import MacUnit, percent
+from app.figures.card import Card, CardWords
+from app.figures.static_plot import Lines
+from app.figures.theme import percent
 from app.figures.tradeoff import sweep_csv, tradeoff_figure
 from app.intake import last_picture
 from app.labs import static_models
-from app.language import later, say, say_later
+from app.language import say, say_later
 from app.pictures import Picture, View, get_view
+from app.take_home_facts import (
+    Shown,
+    curve_lines,
+    document,
+    in_file,
+    look_around,
+    plot_words,
+)
 from dvt_core.bundle import Bundle
 from dvt_core.data_sources import DATASETS
 from dvt_core.errors import InputError
-from dvt_core.macs import exit_macs
-from dvt_core.threshold_file import SPLITS, threshold_document
-from dvt_core.thresholds import OperatingPoint, replay
 
 PNG, SVG, JSON, CSV, HTML = (
     "image/png",
@@ -42,29 +43,6 @@ PNG, SVG, JSON, CSV, HTML = (
     "text/csv",
     "text/html",
 )
-_TITLE = later("{model}: accuracy against cost per image")
-_SOURCE = later(
-    "{data}, test, n = {n}  ·  thresholds {thresholds}  ·  made with Dynamic ViT Explorer, {date}"
-)
-_SOURCE_AUTHORS = later("thresholds {thresholds}  ·  made with Dynamic ViT Explorer, {date}")
-
-Words = TypeVar("Words", CardWords, PlotWords)
-
-
-@dataclass(frozen=True, eq=False)
-class _Shown:
-    """What the page shows: the model, what stands at the dial, and what that gives on test."""
-
-    bundle: Bundle
-    asked: files.Asked
-    setting: Setting
-    here: OperatingPoint | None
-    unit: MacUnit
-    today: str
-
-    @property
-    def has_tables(self) -> bool:
-        return services.has_tables(self.bundle)
 
 
 @st.fragment
@@ -82,7 +60,7 @@ def take_home(bundle: Bundle, *, with_study: bool = False) -> None:
 
 def _contents(bundle: Bundle, with_study: bool) -> None:
     try:
-        shown = _shown(bundle)
+        shown = look_around(bundle)
         _say_what(shown)
         picture = _picture(bundle)
         if picture is not None:
@@ -93,26 +71,10 @@ def _contents(bundle: Bundle, with_study: bool) -> None:
         st.error(say("This part cannot be shown: {error}.", error=error))
 
 
-def _shown(bundle: Bundle) -> _Shown:
-    choices = get_choices(bundle)
-    ask, costs = ask_in_force(choices), exit_macs(bundle.config)
-    setting = resolve(ask, choices)
-    budget = choices.ranges.get("budget")
-    is_solved = choices.front is not None and not choices.is_authors
-    asked = files.Asked(
-        ask,
-        budget.full if budget else costs[-1],
-        setting.thresholds,
-        is_solved and ask.way in ("budget", "accuracy"),
+def _say_what(shown: Shown) -> None:
+    st.markdown(
+        say("Model {model}. {origin}", model=f"**{_name(shown)}**", origin=shown.setting.origin)
     )
-    here = setting.authors_point
-    if services.has_tables(bundle):
-        here = replay(services.get_table(bundle, "test"), setting.thresholds)
-    return _Shown(bundle, asked, setting, here, MacUnit.of(costs), date.today().isoformat())
-
-
-def _say_what(shown: _Shown) -> None:
-    st.markdown(say("Model `{model}`. {origin}", model=_name(shown), origin=shown.setting.origin))
     if shown.has_tables and shown.here:
         st.markdown(
             say(
@@ -124,8 +86,8 @@ def _say_what(shown: _Shown) -> None:
         )
 
 
-def _name(shown: _Shown) -> str:
-    return shown.bundle.name.replace("`", "")
+def _name(shown: Shown) -> str:
+    return re.sub(r"([\\`*_\[\]$:~<>])", r"\\\1", shown.bundle.name)
 
 
 def _picture(bundle: Bundle) -> tuple[Picture, View] | None:
@@ -138,7 +100,7 @@ def _picture(bundle: Bundle) -> tuple[Picture, View] | None:
         return None
 
 
-def _picture_files(shown: _Shown, picture: Picture, view: View) -> None:
+def _picture_files(shown: Shown, picture: Picture, view: View) -> None:
     bundle, thresholds = shown.bundle, shown.setting.thresholds
     prediction = services.predict(
         bundle, picture.digest, thresholds, all_exits=False, _tensor=view.tensor
@@ -151,7 +113,7 @@ def _picture_files(shown: _Shown, picture: Picture, view: View) -> None:
         bundle.name,
         picture.name,
         shown.today,
-        _in_file(CardWords()),
+        in_file(CardWords()),
     )
     st.subheader(say("The picture"), anchor=False)
     with st.container(horizontal=True):
@@ -164,20 +126,15 @@ def _picture_files(shown: _Shown, picture: Picture, view: View) -> None:
             )
         name = files.picture_name(picture.name, picture.data)
         _file(say("the picture itself"), name, None, lambda: picture.data)
-    st.caption(
-        say(
-            "{name}, as the model sees it under the grid of each stage that ran. {source}",
-            name=picture.name,
-            source=picture.source,
-        )
-    )
+    if picture.source:
+        words = say("The picture: {name}. Source: {source}.", **_told(picture))
+    else:
+        words = say("Your own picture, {name}: it is in no file but these.", **_told(picture))
+    st.caption(words)
 
 
-def _in_file(words: Words) -> Words:
-    """Sentence templates in the visitor's language, where this machine can draw it."""
-    if not has_chinese():
-        return words
-    return replace(words, **{f.name: say_later(getattr(words, f.name)) for f in fields(words)})
+def _told(picture: Picture) -> dict[str, str]:
+    return {"name": picture.name, "source": picture.source.rstrip(". ")}
 
 
 def _file(label: str, name: str, mime: str | None, make: Callable[[], bytes | str]) -> None:
@@ -185,31 +142,29 @@ def _file(label: str, name: str, mime: str | None, make: Callable[[], bytes | st
     st.download_button(label, make, name, mime, key=f"home_{name}", on_click="ignore")
 
 
-def _model_files(shown: _Shown) -> None:
+def _model_files(shown: Shown) -> None:
     bundle = shown.bundle
     st.subheader(say("Thresholds and curve"), anchor=False)
     with st.container(horizontal=True):
-        _file(
-            "thresholds.json", "thresholds.json", JSON, partial(files.json_file, _document(shown))
-        )
+        _file("thresholds.json", "thresholds.json", JSON, partial(files.json_file, document(shown)))
         if shown.has_tables:
             points = services.get_curve(bundle).shared[:-1]
             name = files.file_name(bundle, "sweep.csv")
             _file("sweep.csv", name, CSV, partial(sweep_csv, points))
-        lines = _lines(shown)
+        lines = curve_lines(shown)
         if lines.exits or lines.authors:
             _curve_files(shown, lines)
     st.caption(
         say(
-            "`thresholds.json`: what `--thresholds` of the commands below takes, with accuracy and "
-            "mean MACs on test. `sweep.csv`: threshold, accuracy, mean MACs and exit shares for "
-            "101 shared thresholds. The HTML page works offline: its library, about 5 MB, is in it."
+            "thresholds.json is what --thresholds of the commands below takes, with accuracy and "
+            "mean MACs on test. sweep.csv holds accuracy, mean MACs and exit shares for 101 shared "
+            "thresholds. The HTML page works offline: its library, about 5 MB, is in it."
         )
     )
 
 
-def _curve_files(shown: _Shown, lines: Lines) -> None:
-    plot = partial(files.plot_file, lines, shown.unit, _plot_words(shown))
+def _curve_files(shown: Shown, lines: Lines) -> None:
+    plot = partial(files.plot_file, lines, shown.unit, plot_words(shown))
     for kind, mime in (("svg", SVG), ("png", PNG)):
         name = files.file_name(shown.bundle, f"curve.{kind}")
         _file(say("curve ({kind})", kind=kind.upper()), name, mime, partial(plot, kind))
@@ -227,50 +182,7 @@ def _curve_files(shown: _Shown, lines: Lines) -> None:
     _file(say("curve ({kind})", kind="HTML"), name, HTML, partial(files.html_file, figure))
 
 
-def _document(shown: _Shown) -> dict[str, Any]:
-    bundle, setting = shown.bundle, shown.setting
-    held = [split for split in SPLITS if bundle.has_table(split)]
-    return threshold_document(
-        bundle,
-        setting.thresholds,
-        asked=shown.asked.to_dict(),
-        origin=setting.origin,
-        tables={split: services.get_table(bundle, split) for split in held},
-        authors_point=setting.authors_point,
-        date=shown.today,
-    )
-
-
-def _lines(shown: _Shown) -> Lines:
-    bundle = shown.bundle
-    if shown.has_tables:
-        curve = services.get_curve(bundle)
-        baselines = static_models(bundle)[0]
-        return Lines(curve.shared, curve.solved, curve.exits, shown.here, baselines=baselines)
-    points = bundle.authors.points if bundle.authors else ()
-    exits = services.get_authors_exits(bundle)
-    return Lines(exits=exits, here=shown.here, authors=points)
-
-
-def _plot_words(shown: _Shown) -> PlotWords:
-    bundle, words = shown.bundle, _in_file(CardWords())
-    told = {
-        "thresholds": thresholds_words(shown.setting.thresholds, words),
-        "date": shown.today,
-    }
-    source = _SOURCE_AUTHORS
-    if shown.has_tables:
-        source, table = _SOURCE, services.get_table(bundle, "test")
-        told |= {"n": f"{table.n:,}", "data": table.info.data}
-    plot = _in_file(PlotWords(title=_TITLE, source=source))
-    return replace(
-        plot,
-        title=plot.title.format(model=bundle.name),
-        source=plot.source.format(**told),
-    )
-
-
-def _commands(shown: _Shown, picture: Picture | None, with_study: bool) -> None:
+def _commands(shown: Shown, picture: Picture | None, with_study: bool) -> None:
     bundle = shown.bundle
     data = dataset_of(bundle) if shown.has_tables else ""
     told = (
