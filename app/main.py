@@ -6,8 +6,10 @@ import streamlit as st
 from PIL import Image
 
 from app.components import STYLE
-from app.language import choose_language, say
+from app.language import later, say, say_later
+from app.language_choice import choose_language
 from app.model_choice import choose_model
+from app.presenter import choose_presenter, presenter_bar
 
 VIEWS = Path(__file__).with_name("views")
 FAVICON = Path(__file__).parents[1] / "assets" / "favicon.png"
@@ -16,13 +18,13 @@ PAPER = "https://arxiv.org/abs/2105.15075"
 
 # Files in views/, what stands in the address, what stands in the sidebar.
 PAGES = (
-    ("look", "", "Look"),
-    ("tradeoff", "tradeoff", "Trade-off"),
-    ("easy_hard", "easy-hard", "Easy & hard"),
-    ("inside", "inside", "Inside"),
-    ("batch", "batch", "Batch"),
-    ("lesson", "lesson", "Lesson"),
-    ("models", "models", "Models & paper"),
+    ("look", "", later("Look")),
+    ("tradeoff", "tradeoff", later("Trade-off")),
+    ("easy_hard", "easy-hard", later("Easy & hard")),
+    ("inside", "inside", later("Inside")),
+    ("batch", "batch", later("Batch")),
+    ("lesson", "lesson", later("Lesson")),
+    ("models", "models", later("Models & paper")),
 )
 
 st.set_page_config(page_icon=Image.open(FAVICON), layout="wide", initial_sidebar_state=SIDEBAR_PX)
@@ -30,7 +32,7 @@ st.set_page_config(page_icon=Image.open(FAVICON), layout="wide", initial_sidebar
 # No page icons: the browser would fetch them from an outside server.
 page = st.navigation(
     [
-        st.Page(VIEWS / f"{name}.py", title=say(title), url_path=path, default=name == "look")
+        st.Page(VIEWS / f"{name}.py", title=say_later(title), url_path=path, default=name == "look")
         for name, path, title in PAGES
     ]
 )
@@ -41,9 +43,13 @@ st.html(STYLE)
 with st.sidebar:
     choose_model()
     choose_language()
-    st.markdown(
-        f":small[After [Wang et al. 2021, Not All Images are Worth 16x16 Words]({PAPER}). "
-        "An independent implementation with its own models.]"
+    choose_presenter()
+    words = say(
+        "After {paper}. An independent implementation with its own models.",
+        paper=f"[Wang et al. 2021, Not All Images are Worth 16x16 Words]({PAPER})",
     )
+    st.markdown(f":small[{words}]")
 
+if page.url_path != "lesson":  # which has a bar of its own
+    presenter_bar()
 page.run()
