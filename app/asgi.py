@@ -63,6 +63,7 @@ def _prepare() -> None:
     import app.sections.class_table
     import app.sections.easy_hard
     import app.sections.local_folder
+    import app.sections.microscope
     import app.sections.model_card
     import app.sections.paper
     import app.sections.real_time
