@@ -110,9 +110,10 @@ function build(batch) {
 }
 
 function buildKey(line) {
-  const sign = (kind) => html("span", { className: `sign ${kind}`, ariaHidden: "true" });
-  line.append(sign("mine"), html("span", { textContent: say("your pictures") }),
-    sign("test"), html("span", { textContent: say("the test set") }));
+  const entry = (kind, name) => line.append(html("span", {},
+    html("i", { className: `sign ${kind}`, ariaHidden: "true" }), name));
+  entry("mine", say("your pictures"));
+  entry("test", say("the test set"));
 }
 
 // Two bars: this batch, filled, and the test set, in outline.
@@ -135,10 +136,10 @@ function legend(batch) {
   const sample = (kind, name) => {
     const shape = kind === "band" ? svg("rect", { x: 0, y: 1, width: 26, height: 10, class: kind })
       : svg("line", { x1: 0, x2: 26, y1: 6, y2: 6, class: `line ${kind}` });
-    line.append(svg("svg", { viewBox: "0 0 26 12", "aria-hidden": "true" }, shape), html("span", { textContent: name }));
+    line.append(html("span", {}, svg("svg", { viewBox: "0 0 26 12", "aria-hidden": "true" }, shape), name));
   };
-  sample("mine", say("your pictures, one threshold from 0 to never"));
-  sample("band", say("95 % of resampled pictures"));
+  sample("mine", say("your labelled pictures, one threshold from 0 to never"));
+  sample("band", say("their 95 % interval"));
   if (batch.data.curves.test) sample("test", say("the test set"));
   return line;
 }
@@ -157,7 +158,8 @@ function drawPlot(batch) {
   if (curves.test) plot.node.append(path(curves.test, plot, { class: "line test" }));
   plot.node.append(path(curves.mine, plot, { class: "line mine" }));
   curves.exits.forEach(([x, y], e) => plot.node.append(exitDot(plot, data.colours[e], x, y, e === curves.exits.length - 1)));
-  batch.here = svg("g", { class: "here" }, svg("path", { d: "M0 -10L10 0L0 10L-10 0Z" }));
+  batch.here = svg("g", { class: "here" }, svg("path", { d: "M0 -10L10 0L0 10L-10 0Z" }),
+    text(0, 0, say("you are here"), "middle"));
   batch.there = svg("g", { class: "here there" }, svg("circle", { r: 6 }));
   plot.node.append(batch.there, batch.here);
   box.replaceChildren(plot.node);
@@ -196,14 +198,19 @@ function update(batch) {
 function showAccuracy(batch, thresholds, test) {
   const known = stand(batch.labelled, thresholds), { unit } = batch.data;
   const [from, to] = shareInterval(Math.round(known.accuracy * known.n), known.n);
-  const values = { from: fixed(100 * from, 1), to: percent(to), n: grouped(`${known.n}`), test: test ? percent(test.accuracy) : "" };
+  const values = { from: fixed(100 * from, 1), to: percent(to), n: grouped(`${known.n}`),
+    macs: macText(known.mean, unit), test: test ? percent(test.accuracy) : "" };
   put(batch, "accuracy", percent(known.accuracy), test
-    ? say("{n} labelled, 95 % interval {from} to {to}; test set {test}", values)
-    : say("{n} labelled, 95 % interval {from} to {to}", values));
+    ? say("{n} labelled, {macs} each; 95 % interval {from} to {to}; test set {test}", values)
+    : say("{n} labelled, {macs} each; 95 % interval {from} to {to}", values));
   if (!batch.plot) return;
   const at = (node, point) => node.setAttribute("transform",
     `translate(${batch.plot.toX(point.mean / unit.scale)} ${batch.plot.toY(100 * point.accuracy)})`);
   at(batch.here, known);
+  const label = batch.here.querySelector("text"), left = batch.plot.toX(known.mean / unit.scale);
+  // Below where the marker stands at the upper edge, and never beyond the sides.
+  label.setAttribute("y", batch.plot.toY(100 * known.accuracy) < batch.plot.edge.top + 50 ? 28 : -18);
+  label.setAttribute("text-anchor", left < 90 ? "start" : left > batch.plot.right - 60 ? "end" : "middle");
   batch.there.setAttribute("visibility", test ? "visible" : "hidden");
   if (test) at(batch.there, test);
   clearTimeout(batch.saying);  // not on every frame: readers of the screen would never stop

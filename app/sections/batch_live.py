@@ -6,7 +6,6 @@ import hashlib
 from typing import Any
 
 import numpy as np
-import streamlit as st
 
 from app import services
 from app.figures.theme import MacUnit, exit_palette
@@ -17,7 +16,7 @@ from app.services import BY_FILES
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
-from dvt_core.reference_curves import bootstrap_band
+from dvt_core.intervals import share_interval
 from dvt_core.solver import NEVER
 from dvt_core.thresholds import sweep
 
@@ -52,24 +51,23 @@ def live_data(bundle: Bundle, shown: Shown) -> dict[str, Any]:
         "all": {**table_data(said), "right": pack(np.zeros(said.n), "u1")},
         "labelled": None if labelled is None else table_data(labelled),
         "test": None if test is None else table_data(test),
-        "curves": None if labelled is None else _curves(shown.token, labelled, test, unit.scale),
+        "curves": None if labelled is None else _curves(labelled, test, unit.scale),
     }
 
 
-def _curves(
-    token: str, labelled: ExitTable, test: ExitTable | None, scale: float
-) -> dict[str, Any]:
-    mine, band = _own_curve(token, labelled)
+def _curves(labelled: ExitTable, test: ExitTable | None, scale: float) -> dict[str, Any]:
+    """The labelled pictures' curve with its 95 % interval, every exit alone, the test curve."""
 
     def points(table: ExitTable) -> list[list[float]]:
         return [[p.macs / scale, 100 * p.accuracy] for p in sweep(table, _levels(table))]
 
-    at = [x / scale for x, _ in mine]
+    mine, n = points(labelled), labelled.n
+    intervals = [share_interval(round(y / 100 * n), n) for _, y in mine]
     exits = zip(labelled.info.exit_macs, labelled.exit_accuracy, strict=True)
     return {
-        "mine": [[x / scale, 100 * y] for x, y in mine],
+        "mine": mine,
         "band": {
-            side: [[x, 100 * float(y)] for x, y in zip(at, band[:, i], strict=True)]
+            side: [[x, 100 * ends[i]] for (x, _), ends in zip(mine, intervals, strict=True)]
             for i, side in enumerate(("low", "high"))
         },
         "test": None if test is None else points(test),
@@ -79,11 +77,3 @@ def _curves(
 
 def _levels(table: ExitTable) -> np.ndarray:
     return _LEVELS if table.num_exits > 1 else np.empty((1, 0))
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _own_curve(token: str, _table: ExitTable) -> tuple[list[tuple[float, float]], np.ndarray]:
-    """The labelled pictures' shared-threshold curve and its bootstrap band, of one batch."""
-    levels = _levels(_table)
-    curve = [(point.macs, point.accuracy) for point in sweep(_table, levels)]
-    return curve, bootstrap_band(_table, levels)
