@@ -111,8 +111,8 @@ def _many_pictures() -> tuple[Step, ...]:
             "shares",
             say("Easy and hard"),
             say(
-                "Pictures that an early exit is sure about leave there, which makes the mean cheap; "
-                "the others go on."
+                "Pictures that an early exit is sure about leave there, which makes the mean "
+                "cheap; the others go on."
             ),
             page="easy_hard",
             trial=say("Try it: which pictures are easy, and which are hard?"),

@@ -57,8 +57,8 @@ def lesson_bar(titles: Sequence[str], number: int) -> None:
     """
     words = {
         "steps": say("Steps of the lesson"),
-        "back": say("back"),
-        "next": say("next"),
+        "back": say("step before"),
+        "next": say("next step"),
         "leave": say("leave presenter mode (Esc)"),
         "place": say("step {number} of {count}"),  # filled in by the browser
     }

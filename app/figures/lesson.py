@@ -18,7 +18,7 @@ from app.figures.exits import badge
 from app.figures.theme import exit_colour
 from app.figures.tokens import enlarge
 
-TILE_PX = 448
+TILE_PX = 640  # small pictures are enlarged by whole pixels before the browser fits them in
 _SHADE = 0.72  # of the cells that do not take part
 
 
@@ -49,13 +49,15 @@ class Bar:
         name: in front of the bar.
         share: its length, in [0, 1].
         value: behind it.
-        exit_index: gives the colour, and a badge; None for a neutral bar.
+        exit_index: gives the colour; None for a neutral bar.
+        is_exit: whether the name is the exit's own, and so its badge.
     """
 
     name: str
     share: float
     value: str
     exit_index: int | None = None
+    is_exit: bool = False
 
 
 def data_address(image: Image.Image) -> str:
@@ -75,7 +77,7 @@ def under_grid(seen: Image.Image, edges: Sequence[float]) -> Image.Image:
     image = enlarge(seen, TILE_PX).convert("RGB")
     pen, scale, end = ImageDraw.Draw(image), image.width / seen.width, image.width
     inner = [round(edge * scale) for edge in edges[1:-1]]
-    for ink, width in (("#303030", 5), ("#ffffff", 2)):
+    for ink, width in (("#303030", 7), ("#ffffff", 3)):
         for at in inner:
             pen.line([(at, 0), (at, end)], fill=ink, width=width)
             pen.line([(0, at), (end, at)], fill=ink, width=width)
@@ -101,7 +103,7 @@ def lit_cells(seen: Image.Image, edges: Sequence[float], weights: np.ndarray) ->
     pen = ImageDraw.Draw(shown)
     for row, column in np.argwhere(weights > 0):
         corners = (at[column], at[row], at[column + 1] - 1, at[row + 1] - 1)
-        pen.rectangle(corners, outline="#ffffff", width=4)
+        pen.rectangle(corners, outline="#ffffff", width=6)
     return shown
 
 
@@ -129,7 +131,7 @@ def _bar(bar: Bar) -> str:
     name = f"<span>{escape(bar.name)}</span>"
     colour = ""
     if bar.exit_index is not None:
-        name = badge(bar.exit_index, bar.name)
+        name = badge(bar.exit_index, bar.name) if bar.is_exit else name
         colour = f";background:{exit_colour(bar.exit_index)}"
     width = f"width:{100 * min(max(bar.share, 0.0), 1.0):.1f}%{colour}"
     return (

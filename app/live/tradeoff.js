@@ -2,7 +2,6 @@
 // table of all images is here in the browser; a drag asks the server nothing.
 
 const labs = new WeakMap();
-const PLOT_HEIGHT = 400;
 
 export default function (component) {
   const { data, parentElement } = component;
@@ -107,7 +106,7 @@ function drawPlot(lab) {
   const box = lab.root.querySelector(".plot"), width = Math.round(box.clientWidth);
   if (!width) return;
   const { x, y } = ranges(lab), { data } = lab;
-  const plot = frame({ width, height: PLOT_HEIGHT }, x, y);
+  const plot = frame({ width, height: box.clientHeight }, x, y);
   lab.plot = plot;
   for (const layer of data.layers) if (lab.layers[layer.id]) plot.node.append(drawLayer(layer, plot));
   data.exits.forEach((at, e) => plot.node.append(exitDot(lab, plot, at, e)));

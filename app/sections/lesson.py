@@ -75,7 +75,7 @@ def _go_on(step: Step, lesson: Sequence[Step], number: int) -> None:
             st.page_link(
                 f"views/{step.page}.py",
                 label=step.trial,
-                icon=None,
+                icon=":material/arrow_forward:",
                 query_params=dict(step.query) or None,
             )
         if number < len(lesson) and not is_presenting():

@@ -25,7 +25,7 @@ from dvt_core.scenario import SCENARIOS
 from dvt_core.simulation import DROPS, FixedModel, simulate, totals
 from dvt_core.thresholds import replay
 
-SCENARIO_PX = 430
+SCENARIO_PX = 380
 LOSSES = (0.5, 2.0, 5.0)  # points of accuracy between which one may guess
 
 
@@ -34,7 +34,7 @@ def draw_tradeoff(bundle: Bundle) -> None:
     question = _half_the_compute(bundle)
     if question is None:
         st.caption(_no_half(bundle))
-    elif ask_question(question) is None:
+    elif ask_question(question, is_brief=is_presenting()) is None:
         return
     with st.container(key="lesson_lab"):
         measured_lab(bundle)
@@ -96,7 +96,7 @@ def draw_shares(bundle: Bundle) -> None:
                 macs=unit.format(costs[count.exit_index]),
             )
         share = count.leaving / table.n
-        parts.append(Bar(exit_name(count.exit_index), share, value, count.exit_index))
+        parts.append(Bar(exit_name(count.exit_index), share, value, count.exit_index, is_exit=True))
     st.html(bars(parts))
     point = replay(table, setting.thresholds)
     st.markdown(

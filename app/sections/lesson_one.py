@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from random import Random
 
 import numpy as np
@@ -10,7 +11,7 @@ import streamlit as st
 from app import services
 from app.dial import dial, in_force
 from app.figures.exits import word
-from app.figures.lesson import Bar, Tile, bars, data_address, tiles, under_grid
+from app.figures.lesson import TILE_PX, Bar, Tile, bars, data_address, tiles, under_grid
 from app.figures.theme import MacUnit, exit_name, percent
 from app.figures.tokens import enlarge, grid_edges
 from app.figures.tradeoff import thresholds_text
@@ -78,13 +79,18 @@ def draw_confidence(bundle: Bundle) -> None:
         st.markdown(
             say(
                 "Exit 1 answers **{word}**, with a confidence of **{confidence}**.",
-                word=word(names[first.label]),
+                word=_plain(word(names[first.label])),
                 confidence=percent(first.confidence),
             )
         )
         if sentence := _how_often_right(bundle, first.confidence):
             st.markdown(sentence)
         _another(bundle, picture)
+
+
+def _plain(text: str) -> str:
+    """A class name, which may be anyone's, without meaning in Markdown."""
+    return re.sub(r"([\\`*_\[\]<>$~:#|])", r"\\\1", text)
 
 
 def _how_often_right(bundle: Bundle, confidence: float) -> str:
@@ -133,7 +139,7 @@ def draw_finest(bundle: Bundle) -> None:
         return
     question = _which(bundle, runs, chosen, setting.thresholds, is_by_exit=is_by_exit)
     tiles_room = st.empty()
-    is_open = ask_question(question, is_text_shown=not is_by_exit) is not None
+    is_open = ask_question(question, is_text_shown=not is_by_exit, is_brief=True) is not None
     tiles_room.html(tiles(_three(bundle, runs, chosen, setting.thresholds, is_open=is_open)))
     st.button(say("three others"), key="lesson_others", on_click=_next_round)
 
@@ -197,7 +203,7 @@ def _three(
     parts = []
     for letter, place in zip(LETTERS, chosen, strict=True):
         index, view = _run(bundle, runs.pictures[place], thresholds)
-        image = enlarge(view.seen)
+        image = enlarge(view.seen, TILE_PX)
         remark, alt = "", say("picture {letter}", letter=letter)
         if is_open:
             stage = bundle.config.stages[index]
@@ -218,4 +224,4 @@ def _another(bundle: Bundle, picture: Picture) -> None:
         st.button(
             say("another picture"), key="lesson_picture", on_click=take_next_sample, args=(bundle,)
         )
-        st.caption(f"{picture.name}. {picture.source}")
+        st.caption(f"{picture.name}: {picture.source}" if picture.source else picture.name)

@@ -6,17 +6,18 @@ import random
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import services
 from app.dial import in_force
-from app.figures.lesson import Tile, data_address, tiles
+from app.figures.lesson import TILE_PX, Tile, data_address, tiles
 from app.figures.tokens import enlarge
 from app.language import say
 from app.lesson import guess_of
 from app.pictures import get_view
 from app.quiz import Item, Known, quiz_round
 from app.sections.lesson_pictures import get_sample_runs
-from app.sections.quiz_question import ask_question
+from app.sections.quiz_question import ONLY_SHOWN, ask_question
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
@@ -98,23 +99,22 @@ def _table(bundle: Bundle) -> ExitTable | None:
         return None
 
 
-def _show(bundle: Bundle, place: int, room: st.delta_generator.DeltaGenerator) -> None:
+def _show(bundle: Bundle, place: int, room: DeltaGenerator) -> None:
     picture = get_sample_runs(bundle).pictures[place]
-    seen = enlarge(get_view(bundle, picture).seen)
+    seen = enlarge(get_view(bundle, picture).seen, TILE_PX)
     room.html(tiles([Tile(data_address(seen), picture.name, picture.name)]))
 
 
 def _score(items: tuple[Item, ...]) -> None:
-    """How many were answered, and right; a word at the end."""
+    """How many guesses were right; an answer that was only shown is no guess."""
     given = [(guess_of(item.question.key), item.question.right) for item in items]
-    answered = [(chosen, right) for chosen, right in given if chosen is not None]
-    if not answered:
-        return
-    right = sum(chosen == right for chosen, right in answered)
-    words = say("Right so far: {right} of {count}.", right=right, count=len(answered))
-    if len(answered) == len(items):
-        words = say("**All answered: {right} of {count} right.**", right=right, count=len(items))
-    st.markdown(words)
+    seen = sum(chosen is not None for chosen, _ in given)
+    tried = sum(chosen not in (None, ONLY_SHOWN) for chosen, _ in given)
+    right = sum(chosen == right for chosen, right in given)
+    if seen == len(items):
+        st.markdown(say("**All done: {right} of {count} right.**", right=right, count=len(items)))
+    elif tried:
+        st.markdown(say("Right so far: {right} of {count}.", right=right, count=tried))
 
 
 def _move(place: int) -> None:

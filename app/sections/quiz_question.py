@@ -12,13 +12,22 @@ from app.questions import Question
 ONLY_SHOWN = -1  # instead of a guess: the answer was asked for
 
 
-def ask_question(question: Question, *, is_text_shown: bool = True) -> int | None:
-    """Draws the question and returns what was chosen; None while nobody has."""
-    if is_text_shown:
-        st.markdown(f"**{question.text}**")
+def ask_question(
+    question: Question, *, is_text_shown: bool = True, is_brief: bool = False
+) -> int | None:
+    """Draws the question and returns what was chosen; None while nobody has.
+
+    Args:
+        question: what is asked.
+        is_text_shown: False where the page has put the question already.
+        is_brief: after an answer only what is right is shown, no question and no options.
+    """
     chosen = guess_of(question.key)
+    if is_text_shown and (chosen is None or not is_brief):
+        st.markdown(f"**{question.text}**")
     if chosen is not None:
-        st.html(answered(question.options, question.right, chosen))
+        if not is_brief:
+            st.html(answered(question.options, question.right, chosen))
         st.markdown(feedback(question, chosen))
         return chosen
     with st.container(horizontal=True, vertical_alignment="center"):
