@@ -9,7 +9,8 @@ from app.components import STYLE
 from app.language import later, say, say_later
 from app.language_choice import choose_language
 from app.model_choice import choose_model
-from app.presenter import choose_presenter, presenter_bar
+from app.presenter import choose_presenter, is_presenting, presenter_bar
+from app.sections.take_home import take_home
 
 VIEWS = Path(__file__).with_name("views")
 FAVICON = Path(__file__).parents[1] / "assets" / "favicon.png"
@@ -53,3 +54,5 @@ with st.sidebar:
 if page.url_path != "lesson":  # which has a bar of its own
     presenter_bar()
 page.run()
+if not is_presenting():
+    take_home(with_study=page.url_path == "models")

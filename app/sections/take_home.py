@@ -23,6 +23,7 @@ from app.figures.tradeoff import sweep_csv, tradeoff_figure
 from app.intake import last_picture
 from app.labs import static_models
 from app.language import say, say_later
+from app.model_choice import current_bundle
 from app.pictures import Picture, View, get_view
 from app.take_home_facts import (
     Shown,
@@ -46,19 +47,19 @@ PNG, SVG, JSON, CSV, HTML = (
 
 
 @st.fragment
-def take_home(bundle: Bundle, *, with_study: bool = False) -> None:
+def take_home(*, with_study: bool = False) -> None:
     """Draws the button, at the end of a page; everything else is made once it is pressed.
 
     Args:
-        bundle: the model.
         with_study: whether the page shows what the cascade saves against static models.
     """
     words = say("An image card, the thresholds, the curve, and the commands that give the numbers.")
     if st.button(say("Take it home"), key="take_home", help=words):
-        st.dialog(say("Take it home"), width="large")(_contents)(bundle, with_study)
+        st.dialog(say("Take it home"), width="large")(_contents)(with_study)
 
 
-def _contents(bundle: Bundle, with_study: bool) -> None:
+def _contents(with_study: bool) -> None:
+    bundle = current_bundle()
     try:
         shown = look_around(bundle)
         _say_what(shown)
@@ -187,7 +188,7 @@ def _commands(shown: Shown, picture: Picture | None, with_study: bool) -> None:
     data = dataset_of(bundle) if shown.has_tables else ""
     told = (
         {"picture": files.picture_name(picture.name, picture.data), "crop": picture.crop}
-        if (picture)
+        if picture
         else {}
     )
     lines = files.commands(

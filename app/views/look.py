@@ -7,7 +7,6 @@ from app.dial import dial
 from app.intake import choose_picture
 from app.language import say
 from app.model_choice import current_bundle
-from app.sections.take_home import take_home
 from app.sections.whatif import whatif_section
 from app.trace import ask_later, run_cascade, trace
 from dvt_core.errors import InputError
@@ -56,5 +55,3 @@ with switches:
 about_classes(bundle, [picture for picture, _ in chosen])
 
 whatif_section(bundle, *chosen[0], setting)
-
-take_home(bundle)

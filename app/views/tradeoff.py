@@ -4,7 +4,6 @@ import streamlit as st
 
 from app import services
 from app.dial import dial
-from app.figures.tradeoff import sweep_csv
 from app.labs import authors_lab, how_to_measure, measured_lab, static_models
 from app.language import say
 from app.linked import linked_choice
@@ -21,9 +20,8 @@ st.markdown(say("What does a lower bill cost in accuracy?"))
 
 
 def curve_section(bundle: Bundle) -> None:
-    """The lab, where its numbers come from, and the curve to take home."""
-    table, curve = services.get_table(bundle, "test"), services.get_curve(bundle)
-    calibration = services.get_table(bundle, "calibration")
+    """The lab, and where its numbers come from."""
+    table, calibration = (services.get_table(bundle, split) for split in ("test", "calibration"))
     measured_lab(bundle)
     st.caption(
         say(
@@ -38,23 +36,10 @@ def curve_section(bundle: Bundle) -> None:
             static=static_models(bundle)[1],
         )
     )
-    st.download_button(
-        say("Download the curve (CSV)"),
-        sweep_csv(curve.shared[:-1]),
-        file_name=f"{bundle.name}_sweep.csv",
-        mime="text/csv",
-        on_click="ignore",
-        help=say("Threshold, accuracy, mean MACs and exit shares for 101 shared thresholds."),
-    )
 
 
-bundle = current_bundle()
-try:
-    if not services.has_tables(bundle):
-        if bundle.authors:
-            authors_lab(bundle, bundle.authors, services.get_authors_exits(bundle))
-        how_to_measure(bundle)
-        st.stop()
+def measured_page(bundle: Bundle) -> None:
+    """What is replayed from the model's stored tables, one part at a time."""
     names = say("the curve"), say("changing resources"), say("real time")
     section = linked_choice(
         st.segmented_control,
@@ -69,6 +54,15 @@ try:
         real_time_section(bundle, dial(bundle))
     else:
         curve_section(bundle)
+
+
+bundle = current_bundle()
+try:
+    if services.has_tables(bundle):
+        measured_page(bundle)
+    else:
+        if bundle.authors:
+            authors_lab(bundle, bundle.authors, services.get_authors_exits(bundle))
+        how_to_measure(bundle)
 except InputError as error:
     st.error(say("This model's stored results cannot be used: {error}.", error=error))
-    st.stop()
