@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import re
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
-from dvt_core.bundle import Bundle, list_models, load_bundle
+from dvt_core.bundle import DEFAULT, Bundle, list_models, load_bundle
 from dvt_core.images import open_image
 from dvt_core.inference import classify
 from dvt_core.macs import exit_macs
@@ -30,14 +29,14 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 BENCHMARK = ROOT / "assets" / "benchmarks" / "imagenet.json"
 BLOCK = r"(<!-- filled by scripts/fill_readme.py: {name} -->\n).*?(<!-- end -->)"
-DEFAULT = "cifar10"
-PICTURES = ("cifar10_03_0.png", "cifar10_05_6.png", "cifar10_08_3.png")
+SAMPLES = "assets/pictures"
+PICTURES = ("pepper.jpg", "european_bear.jpg", "basketball.jpg")
 
 
 def filled(text: str) -> str:
     """The README with every block written anew."""
     bundle = load_bundle(DEFAULT)
-    bundles = [load_bundle(name) for name in sorted(list_models(), key=lambda n: n != DEFAULT)]
+    bundles = [load_bundle(name) for name in list_models()]
     for name, block in (
         ("model", "\n\n".join(map(model_block, bundles))),
         ("study", "\n\n".join(map(study_block, bundles))),
@@ -94,22 +93,16 @@ def study_block(bundle: Bundle) -> str:
 
 def classify_block(bundle: Bundle) -> str:
     """A command on bundled samples, and its answers."""
-    spec = find_spec("foolbox")
-    assert spec is not None and spec.origin is not None
-    folder = Path(spec.origin).parent / "data"
     model = bundle.load_model()
     rows = ["| picture | answer | exit | confidences of the visited exits |", "|---|---|---|---|"]
     for name in PICTURES:
-        tensor = model.preprocess(open_image(folder / name))
+        tensor = model.preprocess(open_image(ROOT / SAMPLES / name))
         answer = classify(model, tensor[None], bundle.default_threshold)[0]
         seen = ", ".join(f"{confidence:.2f}" for confidence in answer.confidences)
         word = bundle.class_names[answer.label]
         rows.append(f"| `{name}` | {word} | {answer.exit_index + 1} | {seen} |")
-    paths = " ".join(f"$SAMPLES/{name}" for name in PICTURES)
-    return (
-        "```sh\nSAMPLES=$(echo .venv/lib/python3*/site-packages/foolbox/data)\n"
-        f"dvt classify {paths}\n```\n\n" + "\n".join(rows)
-    )
+    paths = " ".join(f"{SAMPLES}/{name}" for name in PICTURES)
+    return f"```sh\ndvt classify {paths}\n```\n\n" + "\n".join(rows)
 
 
 def evaluate_block(bundles: list[Bundle]) -> str:
