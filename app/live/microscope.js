@@ -332,8 +332,7 @@ class Microscope {
   }
 
   coarseNow() {
-    const before = this.stages[this.choice.stage - 1], stage = this.stages[this.choice.stage];
-    return this.coarse ?? largest(takes(stage.lands, this.choice.query, before.n));
+    return this.coarse ?? largest(takes(this.stages[this.choice.stage], this.choice.query));
   }
 
   drawLands() {
@@ -342,23 +341,20 @@ class Microscope {
     this.blocks.lands.classList.toggle("none", !before);
     if (!before) return;
     const coarse = this.coarseNow();
-    const from = takes(stage.lands, choice.query, before.n), onto = landsOn(stage.lands, coarse, before.n);
+    const from = takes(stage, choice.query), onto = landsOn(stage, coarse);
     const numbers = (shares) => shares.slice(1).map((share) => (share > 0 ? fixed(100 * share, 0) : ""));
-    const boxOf = (token, { grid, edges }) => {
-      const row = Math.floor((token - 1) / grid), column = (token - 1) % grid;
-      return [edges[column], edges[row], edges[column + 1] - edges[column], edges[row + 1] - edges[row]];
-    };
+    const window = closeUp(coarse || 1, before.edges, data.side);
     // Each grid also shows the other's cell at its true place and size.
-    const frames = (token, of, kind) => (token > 0 ? [[boxOf(token, of), kind]] : []);
+    const frames = (token, of, kind) => (token > 0 ? [[boxOf(token, of.edges), kind]] : []);
     const names = { token: this.nameOf(choice.query, stage.grid), cell: this.nameOf(coarse, before.grid) };
     this.from.say(fill(words.from_title, { stage: choice.stage, grid: this.gridName(before) }), words.from_note);
     this.from.paint(picture, data.side, before.edges, {
-      shares: from.slice(1), texts: numbers(from),
+      window, shares: from.slice(1), texts: numbers(from),
       frames: [...frames(coarse, before, "key"), ...frames(choice.query, stage, "query")],
     });
     this.onto.say(fill(words.onto_title, { stage: choice.stage + 1, grid: this.gridName(stage) }), words.onto_note);
     this.onto.paint(picture, data.side, stage.edges, {
-      shares: onto.slice(1), texts: numbers(onto),
+      window, shares: onto.slice(1), texts: numbers(onto),
       frames: [...frames(coarse, before, "key"), ...frames(choice.query, stage, "query")],
     });
     const cells = onto.filter((share) => share > 0).length;

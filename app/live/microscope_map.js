@@ -64,8 +64,8 @@ export class TokenMap {
 
   tokenOf(event) {
     const box = this.canvas.getBoundingClientRect();
-    const scale = this.side / box.width;
-    return tokenAt((event.clientX - box.left) * scale, (event.clientY - box.top) * scale, this.edges);
+    const [x, y, size] = this.window, scale = size / box.width;
+    return tokenAt(x + (event.clientX - box.left) * scale, y + (event.clientY - box.top) * scale, this.edges);
   }
 
   say(title, note, label) {
@@ -77,45 +77,42 @@ export class TokenMap {
 
   // Options: cells, one [r, g, b] or null per patch, and how far the picture shows through; or
   // shares, 0..1 per patch, and texts on them; marks, [[token, "query" | "key"], ...]; frames, the
-  // same with [x, y, width, height] in pixels of the picture; colour, the picture not in grey.
+  // same with [x, y, width, height] in pixels of the picture; colour, the picture not in grey;
+  // window, the square [x, y, size] of the picture that is shown.
   paint(picture, side, edges, options) {
     const { cells, through = 0.2, colour, marks = [], frames = [], texts, shares } = options;
-    Object.assign(this, { side, edges });
+    Object.assign(this, { side, edges, window: options.window ?? [0, 0, side] });
     const context = this.canvas.getContext("2d");
-    const scale = this.canvas.width / side;
-    context.setTransform(1, 0, 0, 1, 0, 0);
+    const [left, top, size] = this.window, scale = this.canvas.width / side;
+    this.zoom = side / size;
+    context.setTransform(this.zoom, 0, 0, this.zoom, -left * scale * this.zoom, -top * scale * this.zoom);
     context.globalAlpha = 1;
     context.imageSmoothingEnabled = side > 128;
     context.drawImage(colour ? picture.colour : picture.grey, 0, 0, this.canvas.width, this.canvas.height);
-    const grid = edges.length - 1;
-    const boxOf = (patch) => {
-      const row = Math.floor(patch / grid), column = patch % grid;
-      const [x, y] = [edges[column] * scale, edges[row] * scale];
-      return [x, y, edges[column + 1] * scale - x, edges[row + 1] * scale - y];
-    };
-    if (shares) this.paintShares(context, picture, shares, boxOf, scale);
+    const place = (patch) => boxOf(patch + 1, edges).map((at) => at * scale);
+    if (shares) this.paintShares(context, picture, shares, place, scale);
     if (cells) {
       context.globalAlpha = 1 - through;
       cells.forEach((rgb, patch) => {
         if (!rgb) return;
         context.fillStyle = `rgb(${rgb.join(" ")})`;
-        context.fillRect(...boxOf(patch));
+        context.fillRect(...place(patch));
       });
       context.globalAlpha = 1;
     }
     this.paintGrid(context, edges, scale);
-    if (texts) this.paintTexts(context, texts, boxOf);
-    for (const [token, kind] of marks) if (token > 0) this.paintMark(context, boxOf(token - 1), kind, 3.5);
+    for (const [token, kind] of marks) if (token > 0) this.paintMark(context, place(token - 1), kind, 3.5);
     for (const [box, kind] of frames) this.paintMark(context, box.map((at) => at * scale), kind, 0);
+    if (texts) this.paintTexts(context, texts, place);
   }
 
   // Cells show the picture's own colours as strongly as their share says, the rest is dim.
-  paintShares(context, picture, shares, boxOf, scale) {
-    context.fillStyle = "rgba(0, 0, 0, 0.55)";
+  paintShares(context, picture, shares, place, scale) {
+    context.fillStyle = "rgba(0, 0, 0, 0.6)";
     context.fillRect(0, 0, this.canvas.width, this.canvas.height);
     shares.forEach((share, patch) => {
       if (share <= 0) return;
-      const box = boxOf(patch);
+      const box = place(patch);
       context.globalAlpha = 0.35 + 0.65 * share;
       context.drawImage(picture.colour, ...box.map((at) => at / scale), ...box);
     });
@@ -125,7 +122,7 @@ export class TokenMap {
   paintGrid(context, edges, scale) {
     const size = this.canvas.width;
     for (const [width, style] of [[3, "rgba(0, 0, 0, 0.35)"], [1, "rgba(255, 255, 255, 0.7)"]]) {
-      context.lineWidth = width;
+      context.lineWidth = width / this.zoom;
       context.strokeStyle = style;
       context.beginPath();
       for (const edge of edges.slice(1, -1)) {
@@ -138,14 +135,15 @@ export class TokenMap {
     }
   }
 
-  paintTexts(context, texts, boxOf) {
+  paintTexts(context, texts, place) {
     context.textAlign = "center";
     context.textBaseline = "middle";
     texts.forEach((text, patch) => {
-      const [x, y, width, height] = boxOf(patch);
-      if (!text || width < 28) return;
-      context.font = `700 ${Math.min(24, width / (0.62 * text.length + 0.3))}px sans-serif`;
-      context.lineWidth = 3.5;
+      const [x, y, width, height] = place(patch);
+      if (!text) return;
+      const room = Math.min(24 / this.zoom, width / (0.62 * text.length + 0.4));
+      context.font = `700 ${room}px sans-serif`;
+      context.lineWidth = 4 / this.zoom;
       context.strokeStyle = "#000000";
       context.fillStyle = "#ffffff";
       context.strokeText(text, x + width / 2, y + height / 2);
@@ -156,9 +154,9 @@ export class TokenMap {
   // The query has a full double frame, the key a dashed one: shapes, not colours.
   paintMark(context, [x, y, width, height], kind, inset) {
     for (const [line, style] of [[7, "#000000"], [3, "#ffffff"]]) {
-      context.lineWidth = line;
+      context.lineWidth = line / this.zoom;
       context.strokeStyle = style;
-      context.setLineDash(kind === "key" && line === 3 ? [7, 6] : []);
+      context.setLineDash(kind === "key" && line === 3 ? [7 / this.zoom, 6 / this.zoom] : []);
       context.strokeRect(x + inset, y + inset, Math.max(1, width - 2 * inset), Math.max(1, height - 2 * inset));
     }
     context.setLineDash([]);

@@ -76,6 +76,20 @@ export function tokenAt(x, y, edges) {
   return 1 + cell(y) * (edges.length - 1) + cell(x);
 }
 
+// [x, y, width, height] of a patch in pixels of the picture.
+export function boxOf(token, edges) {
+  const grid = edges.length - 1, row = Math.floor((token - 1) / grid), column = (token - 1) % grid;
+  return [edges[column], edges[row], edges[column + 1] - edges[column], edges[row + 1] - edges[row]];
+}
+
+// The square [x, y, size] of the picture about three cells wide around a patch.
+export function closeUp(token, edges, side) {
+  const [x, y, width, height] = boxOf(token, edges);
+  const size = Math.min(side, 3 * Math.max(width, height));
+  const from = (middle) => Math.min(Math.max(middle - size / 2, 0), side - size);
+  return [from(x + width / 2), from(y + height / 2), size];
+}
+
 // The patch of another grid that lies under the middle of this one; the class token stays itself.
 export function sameplace(token, from, to) {
   if (token === 0) return 0;
@@ -83,13 +97,16 @@ export function sameplace(token, from, to) {
   return 1 + place(Math.floor((token - 1) / from)) * to + place((token - 1) % from);
 }
 
-// Row and column of a lands matrix (N x n): what a fine token takes from, where a coarse one lands.
-export function takes(lands, fine, n) {
-  return Array.from(lands.subarray(fine * n, (fine + 1) * n));
+// Which coarse tokens a fine one takes from, and on which fine ones a coarse one lands: row and
+// column of the stage's `lands` matrix.
+export function takes(stage, fine) {
+  const n = stage.lands.length / stage.n;
+  return Array.from(stage.lands.subarray(fine * n, (fine + 1) * n));
 }
 
-export function landsOn(lands, coarse, n) {
-  return Array.from({ length: lands.length / n }, (_, fine) => lands[fine * n + coarse]);
+export function landsOn(stage, coarse) {
+  const n = stage.lands.length / stage.n;
+  return Array.from({ length: stage.n }, (_, fine) => stage.lands[fine * n + coarse]);
 }
 
 export function largest(values) {

@@ -64,10 +64,11 @@ def microscope_section(bundle: Bundle, picture: Picture, view: View) -> None:
     )
     choice = choice_from(getattr(result, "choice", None), config) or pushed
     st.caption(_what_is_read(config, choice.stage))
+    st.caption(say("Attention says where numbers come from; it is no explanation of the answer."))
     st.session_state[_CHOICE] = choice
     if (text := choice.to_query(config)) != st.query_params.get(KEY):
         st.query_params[KEY] = text
-    with st.expander(say("The formulas")):
+    with st.expander(say("What exactly is computed? (paper, section 3.2)")):
         _formulas(config, choice.stage)
     reuse_off(bundle, picture, view)
 
@@ -142,7 +143,7 @@ def _what_is_read(config: DVTConfig, index: int) -> str:
 
 def _formulas(config: DVTConfig, index: int) -> None:
     """What is computed, symbol by symbol, with this stage's own numbers."""
-    st.markdown(say("**Attention of one layer and head** (paper, section 3.2):"))
+    st.markdown(say("**Attention of one layer and head**:"))
     st.latex(
         r"z_{ij} = \frac{q_i \cdot k_j}{\sqrt{d}} + r_{ij}, \qquad "
         r"a_{ij} = \frac{e^{z_{ij}}}{\sum_m e^{z_{im}}}"
@@ -164,7 +165,6 @@ def _formulas(config: DVTConfig, index: int) -> None:
         _feature_formula(config, index)
     if index and (config.relation_reuse or config.feature_reuse):
         st.markdown(_cost(config, index))
-    st.caption(say("Attention says where numbers come from; it is no explanation of the answer."))
 
 
 def _relation_formula(config: DVTConfig, index: int) -> None:

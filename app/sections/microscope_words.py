@@ -95,12 +95,12 @@ def _blocks() -> dict[str, Any]:
         "lands_title": say("Where a coarse cell lands"),
         "lands_note": say(
             "Cells of the two grids overlap, so a fine patch takes a weighted mean of the coarse "
-            "cells under it: nearest up-sampling, then average pooling. Weights in %."
+            "cells under it: nearest up-sampling, then average pooling. Pick a coarse cell."
         ),
         "from_title": say("stage {stage}, {grid}"),
-        "from_note": say("what the query takes; pick a cell"),
+        "from_note": say("what the query takes, close up"),
         "onto_title": say("stage {stage}, {grid}"),
-        "onto_note": say("where that cell lands"),
+        "onto_note": say("where the framed cell lands, in %"),
         "lands_reading": say(
             "Full frame: the query, {token}; coarse cells it takes from: {parts}. Dashed frame: "
             "the coarse cell, {cell}; patches it lands on: {cells}."

@@ -6,6 +6,7 @@ import streamlit as st
 import torch
 
 from app import services
+from app.dial import in_force
 from app.figures.exits import word
 from app.figures.theme import exit_name, percent
 from app.language import say
@@ -14,7 +15,6 @@ from dvt_core.bundle import Bundle
 from dvt_core.inference import classify
 from dvt_core.model.switched_off import reuses_of, without_reuse
 from dvt_core.results import Prediction
-from dvt_core.solver import NEVER
 
 
 def reuse_off(bundle: Bundle, picture: Picture, view: View) -> None:
@@ -31,13 +31,16 @@ def reuse_off(bundle: Bundle, picture: Picture, view: View) -> None:
     if not is_on:
         return
     variants = [(), *((kind,) for kind in kinds), *((kinds,) if len(kinds) > 1 else ())]
-    runs = [get_run_without(bundle, picture.digest, off, _tensor=view.tensor) for off in variants]
+    setting = in_force(bundle)
+    key = bundle, picture.digest, setting.thresholds
+    runs = [get_run_without(*key, off, _tensor=view.tensor) for off in variants]
     st.table(
         [_row(bundle, off, run, runs[0]) for off, run in zip(variants, runs, strict=True)],
         border="horizontal",
         hide_index=True,
         alt=say("What each exit says with a reuse switched off"),
     )
+    st.caption(setting.origin)
     st.caption(
         say(
             "**Not what the model was trained for.** The stages learned together with what they "
@@ -49,18 +52,24 @@ def reuse_off(bundle: Bundle, picture: Picture, view: View) -> None:
 
 @st.cache_data(max_entries=256, show_spinner=False, hash_funcs=services.BY_WEIGHTS)
 def get_run_without(
-    bundle: Bundle, picture: str, kinds: tuple[str, ...], *, _tensor: torch.Tensor
+    bundle: Bundle,
+    picture: str,
+    thresholds: tuple[float, ...],
+    kinds: tuple[str, ...],
+    *,
+    _tensor: torch.Tensor,
 ) -> Prediction:
     """One picture through all exits with these reuses switched off.
 
     Args:
         bundle: the model.
         picture: digest of the picture: its data and its crop.
+        thresholds: `num_exits - 1` numbers, for the exit that answers.
         kinds: of `dvt_core.model.switched_off.REUSES`.
         _tensor: (1, 3, H, W), from the picture's view.
     """
     model = without_reuse(services.get_model(bundle), kinds)
-    return services.get_worker().run(classify, model, _tensor, NEVER)[0]
+    return services.get_worker().run(classify, model, _tensor, thresholds, all_exits=True)[0]
 
 
 def _row(
@@ -77,4 +86,4 @@ def _row(
         said = f"{word(bundle.class_names[record.label])} {percent(record.confidence)}"
         mark = "≠ " if record.label != before.label else ""
         row[exit_name(record.exit_index)] = mark + said
-    return row
+    return row | {say("leaves at"): exit_name(run.exit_index)}
