@@ -98,12 +98,11 @@ def _open(name: str, folder: str) -> ImageSplit:
 
 
 @st.fragment
-def lanes_section(bundle: Bundle) -> None:
+def lanes_section(bundle: Bundle, table: ExitTable) -> None:
     """The dial, the lanes, and the stored answers of the image that was clicked."""
     st.html(_STICKY)
     with st.container(key="easy_hard_dial"):
         setting = dial(bundle)
-    table = services.get_table(bundle, "test")
     pictures = find_pictures(bundle, table)
     answers = st.container()
     data = get_board_data(bundle) | {

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app import services
 from app.labs import how_to_measure
 from app.language import say
 from app.model_choice import current_bundle
@@ -15,7 +16,7 @@ st.markdown(say("Which pictures need a closer look?"))
 bundle = current_bundle()
 try:
     if bundle.has_table("test"):
-        lanes_section(bundle)
+        lanes_section(bundle, services.get_table(bundle, "test"))
         class_section(bundle)
     else:
         how_to_measure(bundle)
