@@ -33,7 +33,7 @@ def is_healthy(address: str) -> bool:
 
 def is_error(message) -> bool:
     """A console error; but Streamlit probes a deep link's folder for its own server, twice."""
-    is_probe = re.search("/(tradeoff|models|lesson)/_stcore/", message.location.get("url", ""))
+    is_probe = re.search("/[a-z-]+/_stcore/", message.location.get("url", ""))
     return message.type == "error" and not is_probe
 
 
