@@ -1,9 +1,14 @@
-"""A question with its right answer, as the lesson's guesses and the quiz put it."""
+"""A question with its right answer, and what a round of the quiz is made from."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+
+import numpy as np
+
+from dvt_core.config import DVTConfig
+from dvt_core.exit_table import ExitTable
 
 
 @dataclass(frozen=True)
@@ -31,3 +36,32 @@ class Question:
         """The same in every language and on every run; another once another state is asked."""
         told = hashlib.sha256(repr(self.about).encode()).hexdigest()
         return f"{self.id}_{told[:12]}"
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What a round is made from.
+
+    Attributes:
+        config: the architecture.
+        weights: digest of the weights.
+        thresholds: in force when the round began.
+        table: of the test split; None if there is none.
+        confidences: (n, E) of the samples at every exit.
+        names: of the samples.
+    """
+
+    config: DVTConfig
+    weights: str
+    thresholds: tuple[float, ...]
+    table: ExitTable | None
+    confidences: np.ndarray
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question of a round, and the sample it is about; None for none."""
+
+    question: Question
+    picture: int | None = None

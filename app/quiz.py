@@ -6,7 +6,7 @@ Nothing here is drawn and no model is run; `sections/quiz.py` brings what the mo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from itertools import combinations
 from random import Random
 
 import numpy as np
@@ -15,45 +15,14 @@ from app.figures.theme import MacUnit, exit_name, percent
 from app.figures.tradeoff import thresholds_text
 from app.language import say
 from app.lesson_picks import LEAST_GAP
-from app.questions import Question
-from dvt_core.config import DVTConfig
-from dvt_core.exit_table import ExitTable
-from dvt_core.macs import exit_macs
+from app.questions import Item, Known, Question
+from app.quiz_architecture import ask_classes, ask_least, ask_times, ask_tokens, spread
 from dvt_core.thresholds import exit_indices, replay, sweep
 
 ASKED = 5  # questions of one round
 NUM_TESTED = 100  # pictures of the question about exit shares
 SHARED = (0.5, 0.6, 0.7, 0.8, 0.9)  # thresholds that are asked about
 CLEAR = 0.002  # of accuracy, below which two settings count as equal
-
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """What a round is made from.
-
-    Attributes:
-        config: the architecture.
-        weights: digest of the weights.
-        thresholds: in force when the round began.
-        table: of the test split; None if there is none.
-        confidences: (n, E) of the samples at every exit.
-        names: of the samples.
-    """
-
-    config: DVTConfig
-    weights: str
-    thresholds: tuple[float, ...]
-    table: ExitTable | None
-    confidences: np.ndarray
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Item:
-    """A question of a round, and the sample it is about; None for none."""
-
-    question: Question
-    picture: int | None = None
 
 
 Maker = Callable[[Known, Random], Item | None]
@@ -101,7 +70,7 @@ def _of_100(known: Known, random: Random) -> Item | None:
         return None
     rows = random.sample(range(table.n), NUM_TESTED)
     right = int((exit_indices(table, known.thresholds)[rows] == 0).sum())
-    options = _spread(right, 12, 100, random)
+    options = spread(right, 12, 100, random)
     question = Question(
         "of_100",
         say(
@@ -141,48 +110,6 @@ def _cost(known: Known, random: Random) -> Item | None:
             after=unit.format(after),
         ),
         (known.weights, *pair),
-    )
-    return Item(question)
-
-
-def _tokens(known: Known, random: Random) -> Item:
-    """How many tokens a stage cuts the picture into."""
-    stages = known.config.stages
-    place = random.randrange(len(stages))
-    side = stages[place].grid_size
-    wrong = [count for count in (2 * side, 4 * side, (side + 1) ** 2) if count != side**2]
-    options = sorted({side**2, *wrong})
-    question = Question(
-        "tokens",
-        say(
-            "Stage {number} sees the picture under a grid of {side} by {side} cells. How many "
-            "tokens is that, without the class token?",
-            number=place + 1,
-            side=side,
-        ),
-        tuple(map(str, options)),
-        options.index(side**2),
-        say("{side} times {side} cells, one token each.", side=side),
-        (known.weights, place),
-    )
-    return Item(question)
-
-
-def _times(known: Known, random: Random) -> Item | None:
-    """How many times as much the last exit costs as the first."""
-    costs = exit_macs(known.config)
-    if len(costs) == 1:
-        return None
-    ratio = costs[-1] / costs[0]
-    values = sorted((ratio, *random.sample([ratio / 3, ratio / 1.8, 1.8 * ratio, 3 * ratio], 2)))
-    unit = MacUnit.of(costs)
-    question = Question(
-        "times",
-        say("How many times as much as exit 1 alone does a picture cost that goes to the end?"),
-        tuple(say("{ratio} times", ratio=f"{value:.1f}") for value in values),
-        values.index(ratio),
-        say("{first} against {last}.", first=unit.format(costs[0]), last=unit.format(costs[-1])),
-        (known.weights, tuple(values)),
     )
     return Item(question)
 
@@ -239,12 +166,12 @@ def _rule(known: Known, random: Random) -> Item | None:
 
 def _surer(known: Known, random: Random) -> Item | None:
     """On which of two samples exit 1 is surer, by name."""
-    if len(known.names) < 2:
+    sure = known.confidences[:, 0]
+    pairs = [pair for pair in combinations(range(len(sure)), 2) if _differ(*sure[list(pair)])]
+    if not pairs:
         return None
-    first, second = random.sample(range(len(known.names)), 2)
-    said = [float(known.confidences[place, 0]) for place in (first, second)]
-    if abs(said[0] - said[1]) < LEAST_GAP:
-        return None
+    first, second = random.sample(random.choice(pairs), 2)
+    said = [float(sure[place]) for place in (first, second)]
     question = Question(
         "surer",
         say("On which of these two samples is exit 1 surer?"),
@@ -256,25 +183,8 @@ def _surer(known: Known, random: Random) -> Item | None:
     return Item(question)
 
 
-def _classes(known: Known, random: Random) -> Item:
-    """How many classes the model chooses among."""
-    right = known.config.num_classes
-    options = _spread(right, max(2, right // 3), 10 * right, random)
-    question = Question(
-        "classes",
-        say("How many classes does this model choose among, whatever the picture shows?"),
-        tuple(map(str, options)),
-        options.index(right),
-        say("A picture of anything else gets one of these words, too."),
-        (known.weights, tuple(options)),
-    )
-    return Item(question)
-
-
-def _spread(right: int, step: int, most: int, random: Random) -> list[int]:
-    """Four different numbers in 0..most, `step` or more apart, the right one among them."""
-    near = [right + k * step for k in (-3, -2, -1, 1, 2, 3)]
-    return sorted((right, *random.sample([value for value in near if 0 <= value <= most], 3)))
+def _differ(first: float, second: float) -> bool:
+    return abs(first - second) >= LEAST_GAP
 
 
 # Pictures first; the rest in any order.
@@ -282,10 +192,11 @@ MAKERS: Sequence[Maker] = (
     _which_exit,
     _of_100,
     _cost,
-    _tokens,
-    _times,
+    ask_tokens,
+    ask_times,
     _more_right,
     _rule,
     _surer,
-    _classes,
+    ask_classes,
+    ask_least,
 )

@@ -29,7 +29,7 @@ from dvt_core.results import Prediction
 
 WIDTH, HEIGHT = 827, 1169  # A4 in hundredths of an inch
 MARGIN, GAP = 52, 14
-LANES, CURVE, RULE, NOTES, FOOT = 136, 498, 790, 890, 1126  # upper edges
+LANES, CURVE, RULE, NOTES, FOOT = 136, 498, 790, 890, 1122  # upper edges
 LANE_HEIGHT, PICTURE_PX, CURVE_HEIGHT, LINE_PX = 326, 150, 230, 30
 PRINT_DPI = 200
 TOLD = 3  # classes named in a lane
@@ -128,7 +128,7 @@ def draw_handout(sheet: Handout) -> Canvas:
     for at in range(int(max(y + 24, NOTES)) + LINE_PX, FOOT - 24, LINE_PX):
         page.bar(MARGIN, at, inner, 0.8, LINE)
     source = words.source.format(model=sheet.model, date=sheet.date, source=sheet.source)
-    for place, line in enumerate([*wrapped(source, inner, 10), words.maker]):
+    for place, line in enumerate([*wrapped(source, inner, 10)[:2], words.maker]):
         page.text(MARGIN, FOOT + 13 * place, line, 10, color=PALE)
     return page
 

@@ -25,7 +25,7 @@ from dvt_core.scenario import SCENARIOS
 from dvt_core.simulation import DROPS, FixedModel, simulate, totals
 from dvt_core.thresholds import replay
 
-SCENARIO_PX = 380
+SCENARIO_PX = 400
 LOSSES = (0.5, 2.0, 5.0)  # points of accuracy between which one may guess
 
 
@@ -156,7 +156,7 @@ def draw_resources(bundle: Bundle) -> None:
     figure = scenario_figure(
         scenario, steps, fixed, unit, overload=DROPS, dark=st.context.theme.type == "dark"
     )
-    figure.update_layout(height=SCENARIO_PX)
+    figure.update_layout(height=SCENARIO_PX, legend={"y": -0.24})
     words = scenario_alt(scenario, steps, fixed, unit, DROPS)
     st.plotly_chart(figure, key="lesson_scenario", alt=words)
     ours, theirs = totals(steps, DROPS)

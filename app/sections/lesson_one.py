@@ -18,6 +18,7 @@ from app.figures.tradeoff import thresholds_text
 from app.language import say
 from app.lesson_picks import exits_of, pick_by_confidence, pick_by_exit
 from app.pictures import Picture, View, get_view
+from app.presenter import is_presenting
 from app.questions import Question
 from app.sections.lesson_pictures import (
     SampleRuns,
@@ -224,4 +225,5 @@ def _another(bundle: Bundle, picture: Picture) -> None:
         st.button(
             say("another picture"), key="lesson_picture", on_click=take_next_sample, args=(bundle,)
         )
-        st.caption(f"{picture.name}: {picture.source}" if picture.source else picture.name)
+        is_told = picture.source and not is_presenting()
+        st.caption(f"{picture.name}: {picture.source}" if is_told else picture.name)

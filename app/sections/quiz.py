@@ -15,7 +15,8 @@ from app.figures.tokens import enlarge
 from app.language import say
 from app.lesson import guess_of
 from app.pictures import get_view
-from app.quiz import Item, Known, quiz_round
+from app.questions import Item, Known
+from app.quiz import quiz_round
 from app.sections.lesson_pictures import get_sample_runs
 from app.sections.quiz_question import ONLY_SHOWN, ask_question
 from dvt_core.bundle import Bundle
