@@ -12,6 +12,7 @@ from app.figures.attribution import PARTLY, SAME, full_colour, likeness, overlay
 from app.figures.exits import word
 from app.figures.strip import answer_line
 from app.figures.theme import MacUnit, percent
+from app.figures.tokens import enlarge
 from app.language import say
 from app.pictures import Picture, View
 from dvt_core.bundle import Bundle
@@ -31,7 +32,10 @@ def show_maps(
     """The maps side by side, each over its exit's answer; their scale, cost and likeness."""
     names, method = bundle.class_names, result[0].method
     is_signed, maps = method != GRAD_CAM, [one.values for one in result]
-    with st.grid("auto", min_column_width=220) as grid:
+    with st.grid("auto", min_column_width=250) as grid:
+        with grid.cell():
+            st.html(f'<div class="dvt-head">{say("the picture, as the model sees it")}</div>')
+            st.image(enlarge(view.seen), width="stretch", alt=picture.name)
         for one, record in zip(result, prediction.records, strict=True):
             full = full_colour(maps if is_signed else [one.values])
             image = overlay(view.seen, one.values, full, signed=is_signed)
@@ -67,14 +71,14 @@ def _about(one: Attribution, name: str, probability: float) -> str:
     off = abs(one.delta) / max(abs(rise), 1e-9)
     if off < TOO_COARSE:
         exact = say(
-            "Its values add up to {sum}; they should to {rise}, the logit's rise from the plain "
+            "Its values add up to {sum}, and should to {rise}, the logit's rise from the plain "
             "colour: {off} off.",
             **values,
             off=percent(off),
         )
     else:
         exact = say(
-            "Its values add up to {sum}; they should to {rise}, the logit's rise from the plain "
+            "Its values add up to {sum}, and should to {rise}, the logit's rise from the plain "
             "colour: {off} off, read it with care.",
             **values,
             off=percent(off),
@@ -127,10 +131,10 @@ def _compare(result: Sequence[Attribution]) -> None:
 
 def _likeness(first: Attribution, second: Attribution) -> str:
     alike = likeness(first.values, second.values)
-    values: dict[str, float] = {"a": first.exit_index + 1, "b": second.exit_index + 1}
+    values: dict[str, object] = {"a": first.exit_index + 1, "b": second.exit_index + 1}
     if alike is None:
         return say("Exit {b} and exit {a} cannot be compared: one map is empty.", **values)
-    values["r"] = round(alike, 2)
+    values["r"] = f"{alike:.2f}"
     if alike >= SAME:
         return say("Exit {b} looks at **the same places** as exit {a} ({r}).", **values)
     if alike >= PARTLY:
