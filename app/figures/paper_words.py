@@ -19,7 +19,7 @@ def setting_words(point: PaperPoint) -> str:
     setting = point.setting
     for prefix, words in _SETTINGS.items():
         if setting.startswith(prefix):
-            return say_later(words).format(name=setting.removeprefix(prefix))
+            return say_later(words).format(name=say_later(setting.removeprefix(prefix)))
     if setting.endswith(" tokens"):
         return say("{grid} tokens", grid=setting.removesuffix(" tokens"))
     return say_later(setting)
