@@ -71,6 +71,7 @@ def _prepare() -> None:
     import app.sections.speed
     import app.sections.study
     import app.sections.whatif
+    import app.sections.why
     import app.trace  # noqa: F401
     from app import services
 
