@@ -86,9 +86,9 @@ function build(batch) {
   const { root, data } = batch;
   root.innerHTML = `<p class="verdict" role="status"></p><div class="tiles"></div>
     <div class="where"><h4></h4><p class="key"></p><ol class="shares"></ol></div>`;
-  const names = [["mine", say("Your pictures, mean cost")], ["saved", say("All exits, as run here")]];
+  const names = [["mine", say("These pictures, mean cost")], ["saved", say("All exits, as run here")]];
   if (batch.test) names.splice(1, 0, ["test", say("The test set, mean cost")]);
-  if (batch.labelled) names.push(["accuracy", say("Your pictures, accuracy")]);
+  if (batch.labelled) names.push(["accuracy", say("These pictures, accuracy")]);
   for (const [id, name] of names) {
     const tile = html("div", { className: "tile" }, html("h4", { textContent: name }), html("strong"), html("small"));
     tile.dataset.id = id;
@@ -100,7 +100,7 @@ function build(batch) {
   batch.watcher?.disconnect();
   batch.plot = null;
   if (batch.labelled) {
-    root.append(html("h4", { textContent: say("Accuracy against cost, your labelled pictures") }),
+    root.append(html("h4", { textContent: say("Accuracy against cost, the labelled pictures") }),
       html("div", { className: "plot" }), legend(batch));
     batch.watcher = new ResizeObserver(() => drawPlot(batch));
     batch.watcher.observe(root.querySelector(".plot"));
@@ -112,7 +112,7 @@ function build(batch) {
 function buildKey(line) {
   const entry = (kind, name) => line.append(html("span", {},
     html("i", { className: `sign ${kind}`, ariaHidden: "true" }), name));
-  entry("mine", say("your pictures"));
+  entry("mine", say("these pictures"));
   entry("test", say("the test set"));
 }
 
@@ -138,7 +138,7 @@ function legend(batch) {
       : svg("line", { x1: 0, x2: 26, y1: 6, y2: 6, class: `line ${kind}` });
     line.append(html("span", {}, svg("svg", { viewBox: "0 0 26 12", "aria-hidden": "true" }, shape), name));
   };
-  sample("mine", say("your labelled pictures, one threshold from 0 to never"));
+  sample("mine", say("the labelled pictures, one threshold from 0 to never"));
   sample("band", say("their 95 % interval"));
   if (batch.data.curves.test) sample("test", say("the test set"));
   return line;
@@ -215,7 +215,7 @@ function showAccuracy(batch, thresholds, test) {
   if (test) at(batch.there, test);
   clearTimeout(batch.saying);  // not on every frame: readers of the screen would never stop
   batch.saying = setTimeout(() => batch.plot.node.setAttribute("aria-label",
-    say("Your labelled pictures: {accuracy} right at {macs} per picture.",
+    say("The labelled pictures: {accuracy} right at {macs} per picture.",
       { accuracy: percent(known.accuracy), macs: macText(known.mean, unit) })), 200);
 }
 

@@ -184,7 +184,7 @@ def _take_to_look(bundle: Bundle, shown: Shown, row: int) -> None:
     name = plain(source.name.split("/")[-1])
     put(Picture(data if isinstance(data, bytes) else data.read_bytes(), name, "", label), "")
     st.session_state["from"] = UPLOAD
-    st.switch_page(LOOK)
+    st.switch_page(LOOK, query_params={})  # without it a bound parameter is an error
 
 
 def _downloads(shown: Shown, columns: dict[str, list[Any]]) -> None:

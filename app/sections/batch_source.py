@@ -38,6 +38,7 @@ from dvt_core.samples import list_samples
 
 KEY = "batch"  # of the job
 SHOWN, OFFER = "batch_shown", "batch_offer"  # session keys: the last batch; (of what, offer)
+SOURCE, LAST = "batch_from", "batch_last"  # session keys: the choice; the same after other pages
 SAMPLES, FILES, DEVICE, FOLDER = "samples", "files", "device-folder", "folder"
 THUMB_PX, MAX_THUMBS = 48, 300  # a longer table has no thumbnails: they travel with every change
 BUSY_TRIES, BUSY_S = 40, 0.5
@@ -64,9 +65,12 @@ class Shown:
 
 def source_section(bundle: Bundle) -> Shown:
     """Draws the choice and the job; returns the batch to show, of the samples if there is none."""
-    source = linked_choice(st.segmented_control, say("Pictures from"), _sources(), key="batch_from")
+    if LAST in st.session_state and SOURCE not in {*st.session_state, *st.query_params}:
+        st.session_state[SOURCE] = st.session_state[LAST]  # back from another page
+    source = linked_choice(st.segmented_control, say("Pictures from"), _sources(), key=SOURCE)
+    st.session_state[LAST] = source
     try:
-        offer = _offer(source, bundle)
+        offer = _offer(source, bundle) or _others(bundle)
     except InputError as error:
         st.warning(f"{plain_text(str(error))}.")
         offer = None
@@ -77,6 +81,12 @@ def source_section(bundle: Bundle) -> Shown:
         st.session_state[SHOWN] = job.result
         forget_job(KEY)
     return _shown(bundle, source)
+
+
+def _others(bundle: Bundle) -> Offer | None:
+    """The pictures that were last run with another model, to be run with this one."""
+    kept: Shown | None = st.session_state.get(SHOWN)
+    return kept.offer if kept is not None and kept.weights != bundle.weights_sha256 else None
 
 
 def _sources() -> dict[str, str]:
@@ -169,7 +179,9 @@ def _offer_button(bundle: Bundle, offer: Offer) -> None:
     if offer.found > n:
         st.caption(
             say(
-                "{found} pictures were found; {n} of them are taken.", found=f"{offer.found:,}", n=n
+                "{found} pictures were found; {n} of them are taken.",
+                found=f"{offer.found:,}",
+                n=f"{n:,}",
             )
         )
     if not n:

@@ -197,6 +197,10 @@ def test_answers_of_another_model_are_not_shown(bundle, models_dir):
     assert "another model" in at.info[0].value
     data = sent(at, "batch_live")
     assert data["all"]["n"] == len(list_samples(WORDS)) and len(data["colours"]) == 1
+    assert run(at).weights == load_bundle(models_dir / "zebra").weights_sha256  # of the same file
+    at.switch_page("views/models.py").run()
+    at.switch_page(BATCH).run()
+    assert sent(at, "batch_live")["all"]["n"] == 1  # still there after another page
 
 
 def test_a_model_without_tables_is_not_compared(bundle, models_dir):
