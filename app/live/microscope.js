@@ -135,7 +135,7 @@ class Microscope {
       node("div", { className: "bar" }, stage.box, layer.box, head.box, scope.box, look),
       p.where, p.panels, p.reading, p.bars,
       node("div", { className: "pair" },
-        block(words.glance_title, words.glance_note, kind.box, p.glance),
+        block(words.glance_title, this.data.part ? words.glance_layer : words.glance_note, kind.box, p.glance),
         block(words.shares_title, words.shares_note, p.shares)),
       node("div", { className: "pair" },
         this.blocks.lands, block(words.rollout_title, words.rollout_note, p.rollouts)),
@@ -312,7 +312,7 @@ class Microscope {
       const row = this.rows(layer, head)[this.kind];
       const colour = this.colourer(kind, limitOf(choice.scope, kind, stages, choice.stage, [row]));
       map.paint(this.picture, data.side, stage.edges, {
-        cells: row.slice(1).map(colour), through: 0, marks: [[choice.query, "query"]],
+        cells: row.slice(1).map(colour), through: 0, lines: false, marks: [[choice.query, "query"]],
       });
       button.setAttribute("aria-pressed", layer === choice.layer && head === choice.head);
     }

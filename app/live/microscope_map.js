@@ -78,9 +78,9 @@ export class TokenMap {
   // Options: cells, one [r, g, b] or null per patch, and how far the picture shows through; or
   // shares, 0..1 per patch, and texts on them; marks, [[token, "query" | "key"], ...]; frames, the
   // same with [x, y, width, height] in pixels of the picture; colour, the picture not in grey;
-  // window, the square [x, y, size] of the picture that is shown.
+  // window, the square [x, y, size] of the picture that is shown; lines, whether the grid is.
   paint(picture, side, edges, options) {
-    const { cells, through = 0.2, colour, marks = [], frames = [], texts, shares } = options;
+    const { cells, through = 0.2, colour, marks = [], frames = [], lines = true, texts, shares } = options;
     Object.assign(this, { side, edges, window: options.window ?? [0, 0, side] });
     const context = this.canvas.getContext("2d");
     const [left, top, size] = this.window, scale = this.canvas.width / side;
@@ -100,7 +100,7 @@ export class TokenMap {
       });
       context.globalAlpha = 1;
     }
-    this.paintGrid(context, edges, scale);
+    if (lines) this.paintGrid(context, edges, scale);
     for (const [token, kind] of marks) if (token > 0) this.paintMark(context, place(token - 1), kind, 3.5);
     for (const [box, kind] of frames) this.paintMark(context, box.map((at) => at * scale), kind, 0);
     if (texts) this.paintTexts(context, texts, place);

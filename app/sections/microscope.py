@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
-import torch
 
 from app import services
 from app.figures.theme import MacUnit, percent
@@ -17,6 +17,7 @@ from app.sections.microscope_data import (
     choice_from,
     choice_from_query,
     default_choice,
+    fixed_data,
     microscope_data,
 )
 from app.sections.microscope_words import microscope_words
@@ -57,10 +58,9 @@ def microscope_section(bundle: Bundle, picture: Picture, view: View) -> None:
             "stage adds to its own numbers those that the stage before found on its coarser grid."
         )
     )
-    stages = get_relations(bundle, picture.digest, _tensor=view.tensor)
     pushed = _pushed(config)
     result = _mount(
-        key=KEY, data=_data(bundle, picture, view, stages, pushed), on_choice_change=_do_nothing
+        key=KEY, data=_data(bundle, picture, view, pushed), on_choice_change=_do_nothing
     )
     choice = choice_from(getattr(result, "choice", None), config) or pushed
     st.caption(_what_is_read(config, choice.stage))
@@ -73,25 +73,23 @@ def microscope_section(bundle: Bundle, picture: Picture, view: View) -> None:
     reuse_off(bundle, picture, view)
 
 
-@st.cache_resource(
-    max_entries=12, show_spinner="Running the cascade", hash_funcs=services.BY_WEIGHTS
-)
+@st.cache_resource(max_entries=12, show_spinner=False, hash_funcs=services.BY_WEIGHTS)
 def get_relations(
-    bundle: Bundle, picture: str, *, _tensor: torch.Tensor
-) -> tuple[StageRelations, ...]:
-    """What every stage attends to and takes over; not to be changed, it is shared.
+    bundle: Bundle, picture: str, *, _view: View
+) -> tuple[tuple[StageRelations, ...], dict[str, Any]]:
+    """What every stage attends to and takes over, and `fixed_data` of it; shared, never changed.
 
     Args:
         bundle: the model.
         picture: digest of the picture: its data and its crop.
-        _tensor: (1, 3, H, W), from the picture's view.
+        _view: the picture, opened for this model.
     """
     model, run = services.get_model(bundle), services.get_worker().run
     stages, previous = [], None
     for stage in model.stages:  # one after the other, so that others get their turn between
-        relations, previous = run(inspect_stage, stage, _tensor, previous)
+        relations, previous = run(inspect_stage, stage, _view.tensor, previous)
         stages.append(relations)
-    return tuple(stages)
+    return tuple(stages), fixed_data(bundle.config, _view.seen, stages)
 
 
 def _do_nothing() -> None:
@@ -115,13 +113,7 @@ def _fits(choice: Choice, config: DVTConfig) -> bool:
     return choice_from(vars(choice), config) is not None
 
 
-def _data(
-    bundle: Bundle,
-    picture: Picture,
-    view: View,
-    stages: tuple[StageRelations, ...],
-    pushed: Choice,
-) -> dict[str, object]:
+def _data(bundle: Bundle, picture: Picture, view: View, pushed: Choice) -> dict[str, Any]:
     """The message to the browser: the same on every run until model, picture or language change.
 
     Of a large model it also changes with the layer that is looked at.
@@ -129,7 +121,9 @@ def _data(
     sent = st.session_state.get(KEY)
     raw = sent.get("choice") if sent is not None else None
     choice = choice_from(raw, bundle.config) or pushed
-    data = microscope_data(bundle.config, view.seen, stages, choice, microscope_words())
+    with st.spinner(say("Running the cascade")):
+        stages, fixed = get_relations(bundle, picture.digest, _view=view)
+    data = microscope_data(fixed, stages, choice, microscope_words())
     data["choice"] = vars(pushed)
     data["id"] = f"{bundle.weights_sha256} {picture.digest} {language()}"
     return data

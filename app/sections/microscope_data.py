@@ -99,47 +99,59 @@ def choice_from_query(text: str, config: DVTConfig) -> Choice | None:
     )
 
 
-def microscope_data(
-    config: DVTConfig,
-    seen: Image.Image,
-    stages: Sequence[StageRelations],
-    choice: Choice,
-    words: Mapping[str, str],
+def fixed_data(
+    config: DVTConfig, seen: Image.Image, stages: Sequence[StageRelations]
 ) -> dict[str, Any]:
-    """What `live/microscope.js` draws, JSON-ready.
+    """The part of `microscope_data` that is the same whatever is looked at; worth keeping.
 
     Args:
         config: the model's.
         seen: the picture as the model sees it.
         stages: `dvt_core.inspection.inspect` of it.
-        choice: what is looked at; of a large model only this layer is sent ("part").
-        words: of the page, in the visitor's language.
 
     Returns:
-        "picture" (a PNG as a data address, `side` pixels wide), "choice", "words", "colours"
-        (two colour maps, low to high), "stages", and "part": None where "stages" hold everything.
+        "picture" (a PNG as a data address, `side` pixels wide), "colours" (two colour maps, low to
+        high) and "stages", which hold their maps only if the model is small.
     """
-    is_whole = sum(stage.relations.nbytes for stage in stages) <= WHOLE_BYTES
     rollouts = [rollout(stage.attention) for stage in stages]
     shown = []
     for index, stage in enumerate(stages):
         entry = _stage(config, index, stage)
         across = rollout_across(rollouts[: index + 1], config.grid_sizes[: index + 1])
         entry["rollouts"] = [pack(matrix, "f4") for matrix in across]
-        shown.append(entry | (_maps(stage) if is_whole else {}))
-    part = None
-    if not is_whole:
-        layer = slice(choice.layer, choice.layer + 1)
-        part = {"stage": choice.stage, "layer": choice.layer} | _maps(stages[choice.stage], layer)
+        shown.append(entry | (_maps(stage) if is_whole(stages) else {}))
     return {
         "picture": _png(seen),
         "side": config.img_size,
-        "choice": asdict(choice),
-        "words": dict(words),
         "colours": {"attention": _colours(ATTENTION_MAP), "logits": _colours(LOGIT_MAP)},
         "stages": shown,
-        "part": part,
     }
+
+
+def microscope_data(
+    fixed: Mapping[str, Any],
+    stages: Sequence[StageRelations],
+    choice: Choice,
+    words: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What `live/microscope.js` draws, JSON-ready.
+
+    Args:
+        fixed: `fixed_data` of the same stages; it is not changed.
+        stages: of the picture.
+        choice: what is looked at; of a large model only this layer is sent ("part").
+        words: of the page, in the visitor's language.
+    """
+    part = None
+    if not is_whole(stages):
+        layer = slice(choice.layer, choice.layer + 1)
+        part = {"stage": choice.stage, "layer": choice.layer} | _maps(stages[choice.stage], layer)
+    return {**fixed, "choice": asdict(choice), "words": dict(words), "part": part}
+
+
+def is_whole(stages: Sequence[StageRelations]) -> bool:
+    """Whether all maps are sent at once."""
+    return sum(stage.relations.nbytes for stage in stages) <= WHOLE_BYTES
 
 
 def _stage(config: DVTConfig, index: int, stage: StageRelations) -> dict[str, Any]:

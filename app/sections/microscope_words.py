@@ -75,6 +75,7 @@ def _blocks() -> dict[str, Any]:
     return {
         "glance_title": say("All heads at a glance"),
         "glance_note": say("The same query in every layer (down) and head (across). Click one."),
+        "glance_layer": say("The same query in every head of this layer. Click one."),
         "kinds": {
             "attention": say("attention"),
             "own": say("own logits"),

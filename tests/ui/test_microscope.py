@@ -18,6 +18,7 @@ from app.sections.microscope_data import (
     choice_from,
     choice_from_query,
     default_choice,
+    fixed_data,
     microscope_data,
 )
 from app.services import get_bundle
@@ -61,7 +62,8 @@ def data(models_dir) -> dict:
     bundle = get_bundle("tiny")
     seen = get_view(bundle, _sample(bundle)).seen
     stages = _inspected(bundle)
-    made = microscope_data(bundle.config, seen, stages, default_choice(bundle.config), {})
+    fixed = fixed_data(bundle.config, seen, stages)
+    made = microscope_data(fixed, stages, default_choice(bundle.config), {})
     assert json.loads(json.dumps(made)) == made
     return made
 
