@@ -16,7 +16,6 @@ from app import services
 from app.attribution import (
     GRAD_CAM,
     GRADIENTS,
-    METHODS,
     OCCLUSION,
     Attribution,
     attribute,
@@ -27,6 +26,7 @@ from app.figures.exits import word
 from app.job_panel import current_job, forget_job, job_panel, start_job
 from app.jobs import Job
 from app.language import later, say, say_later
+from app.linked import linked_choice
 from app.pictures import Picture, View
 from app.sections.why_maps import show_maps
 from dvt_core.bundle import Bundle
@@ -119,25 +119,21 @@ def _all_exits(bundle: Bundle, picture: Picture, view: View) -> Prediction:
 def _ask(bundle: Bundle, prediction: Prediction) -> tuple[str, tuple[int, ...]]:
     """The chosen method, and the class for every exit."""
     left, right = st.columns(2)
-    method = left.segmented_control(
+    method = linked_choice(
+        left.segmented_control,
         say("Method"),
-        METHODS,
-        format_func=lambda name: say_later(NAMES[name]),
-        default=GRADIENTS,
-        required=True,
+        {name: say_later(words) for name, words in NAMES.items()},
         key="why_method",
-        wrap=True,
-        bind="query-params",
-    )
-    choice = right.segmented_control(
-        say("The class to explain"),
-        tuple(TARGETS),
-        format_func=lambda name: say_later(TARGETS[name]),
-        default=LAST,
         required=True,
-        key="why_target",
         wrap=True,
-        bind="query-params",
+    )
+    choice = linked_choice(
+        right.segmented_control,
+        say("The class to explain"),
+        {name: say_later(words) for name, words in TARGETS.items()},
+        key="why_target",
+        required=True,
+        wrap=True,
     )
     st.caption(_limits(bundle.config, method))
     labels = tuple(record.label for record in prediction.records)

@@ -32,7 +32,7 @@ def show_maps(
     """The maps side by side, each over its exit's answer; their scale, cost and likeness."""
     names, method = bundle.class_names, result[0].method
     is_signed, maps = method != GRAD_CAM, [one.values for one in result]
-    with st.grid("auto", min_column_width=250) as grid:
+    with st.grid("auto", min_column_width=230) as grid:
         with grid.cell():
             st.html(f'<div class="dvt-head">{say("the picture, as the model sees it")}</div>')
             st.image(enlarge(view.seen), width="stretch", alt=picture.name)
