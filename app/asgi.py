@@ -62,6 +62,8 @@ def _prepare() -> None:
     import app.labs
     import app.sections.class_table
     import app.sections.easy_hard
+    import app.sections.handout
+    import app.sections.lesson
     import app.sections.local_folder
     import app.sections.microscope
     import app.sections.model_card
