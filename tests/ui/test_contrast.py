@@ -54,8 +54,11 @@ MEASURE = """
     for (let at = node; at; at = above(at)) found.push(at);
     return found.reverse();
   };
-  const holds = (at, box) => {  // a label may hang outside of what it belongs to
+  // A label may hang outside of a small thing that it belongs to, as a slider's value of its thumb;
+  // words outside of a large one are only scrolled out of it.
+  const holds = (at, box) => {
     const own = at.getBoundingClientRect();
+    if (own.height > 100) return true;
     const x = box.x + box.width / 2, y = box.y + box.height / 2;
     return own.left <= x && x <= own.right && own.top <= y && y <= own.bottom;
   };
