@@ -33,12 +33,8 @@ def evaluate(args: Namespace) -> tuple[dict[str, Any], str] | None:
     state = PartialState()
     model = bundle.load_model().to(state.device)
     split = load_split(args.data, args.split, limit=args.limit)
-    with tqdm(
-        total=len(split),
-        unit="image",
-        file=sys.stderr,
-        disable=None if state.is_main_process else True,
-    ) as bar:
+    is_silent = None if state.is_main_process else True  # None: where stderr is no terminal
+    with tqdm(total=len(split), unit="image", file=sys.stderr, disable=is_silent) as bar:
 
         def show(done: int, total: int) -> None:
             bar.update(done - bar.n)
