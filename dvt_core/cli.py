@@ -140,7 +140,7 @@ def _add_classify(commands: argparse._SubParsersAction) -> None:
     parser = _add(commands, "classify", "classify", "say what is in pictures, stopping early")
     parser.epilog = CLASSIFY_NOTE
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
-    _add_model(parser, default="cifar10")
+    _add_model(parser, default="tiny-imagenet")
     _add_rule(parser).add_argument(
         "--budget",
         type=gmacs,

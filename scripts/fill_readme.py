@@ -30,7 +30,7 @@ README = ROOT / "README.md"
 BENCHMARK = ROOT / "assets" / "benchmarks" / "imagenet.json"
 BLOCK = r"(<!-- filled by scripts/fill_readme.py: {name} -->\n).*?(<!-- end -->)"
 SAMPLES = "assets/pictures"
-PICTURES = ("pepper.jpg", "european_bear.jpg", "basketball.jpg")
+PICTURES = ("pepper.jpg", "dromedary.jpg", "basketball.jpg")
 
 
 def filled(text: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dvt_core.bundle import Bundle, load_bundle, save_bundle
+from dvt_core.bundle import DEFAULT, Bundle, list_models, load_bundle, save_bundle
 from dvt_core.cli import build_parser, main
 from dvt_core.config import DVTConfig, PatchTokenizerConfig, StageConfig
 from dvt_core.crop import Crop
@@ -523,3 +523,8 @@ def test_help_needs_no_heavy_import():
 
 def test_load_bundle_finds_the_folder_by_name_and_path(tiny):
     assert load_bundle("tiny").path == load_bundle(tiny.path).path
+
+
+def test_classify_takes_the_model_that_the_app_opens_with(monkeypatch):
+    monkeypatch.delenv("DVT_MODELS", raising=False)
+    assert build_parser().parse_args(["classify", "a.jpg"]).model == DEFAULT == list_models()[0]
