@@ -11,12 +11,13 @@ import numpy as np
 import streamlit as st
 
 from app import services
+from app.dataset_fetch import find_test_images, open_test_images
 from app.figures.exits import word
 from app.language import say
 from app.pictures import Picture
 from dvt_core.bundle import Bundle
-from dvt_core.data import ImageSplit, load_split
-from dvt_core.data_sources import DATASETS, find_folder
+from dvt_core.data import ImageSplit
+from dvt_core.data_sources import DATASETS
 from dvt_core.errors import InputError
 from dvt_core.images import MAX_BYTES
 
@@ -24,7 +25,7 @@ ALL = "all classes"  # session value of the class box
 
 
 def dataset_of(bundle: Bundle) -> str:
-    """The name of the data set that a model was tested on, as `find_folder` takes it; or ""."""
+    """The name of the data set that a model was tested on, for `find_test_images`; or ""."""
     try:
         if bundle.has_table("test"):
             name = services.get_table(bundle, "test").info.data
@@ -58,7 +59,7 @@ def dataset_picture(bundle: Bundle, name: str, prefix: str = "") -> Picture | No
     Raises:
         InputError: the set cannot be read, or is not the one of this model.
     """
-    folder = find_folder(name)
+    folder = find_test_images(name)
     if folder is None:
         st.info(missing(name))
         return None
@@ -83,9 +84,7 @@ def dataset_picture(bundle: Bundle, name: str, prefix: str = "") -> Picture | No
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _get_split(name: str, folder: str) -> ImageSplit:
     """The test split; its pictures stay on disk."""
-    if name in DATASETS:
-        return load_split(name, "test", data_dir=Path(folder))
-    return load_split(folder, "test")
+    return open_test_images(name, Path(folder))
 
 
 def _encoded(split: ImageSplit, row: int) -> bytes:

@@ -190,7 +190,7 @@ function buildLane(page, e) {
   const count = make("strong"), share = make("small");
   const jumps = make("div", { className: "jumps" });
   const lane = { e, count, share, jumps: [], cards: [], heads: [], active: 0, drawn: 0,
-    columns: 1, width: WORDS_WIDTH, height: WORDS_HEIGHT };
+    columns: 1, width: WORDS_WIDTH, height: WORDS_HEIGHT, top: 0, sight: 0 };
   for (let o = 0; o < page.board.outcomes; o++) {
     if (!isPossible(page, o, e)) continue;
     const number = make("b");
@@ -203,7 +203,10 @@ function buildLane(page, e) {
   lane.room = make("div", { className: "room" });
   lane.box = make("div", { className: "box", tabIndex: 0 }, lane.room);
   lane.box.setAttribute("role", "group");
-  lane.box.onscroll = () => drawLane(page, lane);
+  lane.box.onscroll = () => {
+    lane.top = lane.box.scrollTop;
+    drawLane(page, lane);
+  };
   lane.box.onkeydown = (event) => onKey(page, lane, event);
   lane.none = make("p", { className: "none", textContent: say("No image here.") });
   lane.samples = make("div", { className: "samples" });
@@ -221,7 +224,7 @@ function setFilter(page, part) {
   if (!page.filter.exits.includes(true)) page.filter.exits = page.filter.exits.map(() => true);
   if ("low" in part) page.filter.high = Math.max(page.filter.high, part.low);
   if ("high" in part) page.filter.low = Math.min(page.filter.low, part.high);
-  for (const lane of page.lanes) lane.box.scrollTop = lane.active = 0;
+  for (const lane of page.lanes) lane.box.scrollTop = lane.top = lane.active = 0;
   if (page.now) refresh(page);
 }
 
@@ -258,9 +261,12 @@ function onDial(page) {
 
 function refresh(page) {
   const began = performance.now(), { board, filter } = page;
+  // Read before anything is written: the browser would lay out the page for each later look.
+  for (const lane of page.lanes) lane.top = lane.box.scrollTop;
   settle(board, page.now.thresholds);
   page.found = arrange(board, filter);
-  showFilter(page);
+  if (page.shown !== filter) showFilter(page);
+  page.shown = filter;
   showCounts(page);
   for (const lane of page.lanes) placeLane(page, lane);
   draw(page, false);
@@ -270,7 +276,7 @@ function refresh(page) {
   window.dvtBoard = { model: page.data.model, board, label: filter.label };
   window.dispatchEvent(new CustomEvent("dvt-board", { detail: window.dvtBoard }));
   if (page.scrolled) {
-    page.lanes.forEach((lane, e) => { lane.box.scrollTop = page.scrolled[e] ?? 0; });
+    page.lanes.forEach((lane, e) => { lane.box.scrollTop = lane.top = page.scrolled[e] ?? 0; });
     page.scrolled = null;
   }
 }
@@ -324,6 +330,7 @@ function measure(page) {
   for (const lane of page.lanes ?? []) {
     const width = lane.box.clientWidth;
     if (!width) continue;
+    lane.sight = lane.box.clientHeight;
     const least = page.sheets ? PICTURE_WIDTH : WORDS_WIDTH;
     lane.columns = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
     lane.width = Math.floor((width + GAP) / lane.columns - GAP);
@@ -364,8 +371,8 @@ function draw(page, isLayout) {
 
 function drawLane(page, lane) {
   if (!lane.places || lane.node.hidden) return;
-  const card = lane.height + GAP, top = lane.box.scrollTop;
-  const seen = inSight(lane.places, lane.columns, HEAD, card, top - card, top + lane.box.clientHeight + card);
+  const card = lane.height + GAP, { top, sight } = lane;
+  const seen = inSight(lane.places, lane.columns, HEAD, card, top - card / 2, top + sight + card / 2);
   const count = seen.reduce((sum, [, first, after]) => sum + after - first, 0);
   while (lane.cards.length < count) addCard(page, lane);
   lane.drawn += 1;
@@ -380,14 +387,15 @@ function drawLane(page, lane) {
       paint(page, lane, node, i, group.outcome);
       node.place = place - base;
       node.drawn = lane.drawn;
-      node.tabIndex = node.place === lane.active ? 0 : -1;
+      const tab = node.place === lane.active ? 0 : -1;
+      if (node.tab !== tab) node.tabIndex = node.tab = tab;
       numbers.push(page.board.numbers[i]);
     }
   }
   for (const node of lane.cards) if (node.drawn !== lane.drawn && !node.hidden) node.hidden = true;
   drawHeads(page, lane);
   lane.numbers = numbers;
-  if (page.sheets) loadSoon(page);
+  restSoon(page);
 }
 
 function put(node, name, value) {
@@ -397,12 +405,15 @@ function put(node, name, value) {
 }
 
 function addCard(page, lane) {
-  const picture = make("span", { className: "picture" }), word = make("span", { className: "word" });
-  const fill = make("i"), truth = make("span", { className: "truth" });
+  const picture = make("span", { className: "picture" }), fill = make("i");
+  const word = document.createTextNode(""), truth = document.createTextNode("");
   const was = make("span", { className: "was", hidden: true });
-  const node = make("button", { type: "button", className: "card" }, picture, truth, word,
+  const node = make("button", { type: "button", className: "card" }, picture,
+    make("span", { className: "truth" }, truth), make("span", { className: "word" }, word),
     make("span", { className: "bar" }, fill), was);
-  Object.assign(node, { picture, word, fill, truth, was, kept: {}, row: -1 });
+  picture.kept = {};
+  fill.kept = {};
+  Object.assign(node, { picture, word, fill, truth, was, kept: {}, row: -1, isBare: false });
   node.onclick = () => { lane.active = node.place; page.pick(node.row); };
   lane.cards.push(node);
   lane.room.append(node);
@@ -421,20 +432,39 @@ function paint(page, lane, node, i, outcome) {
   Object.assign(node, { row: i, from, thumb, outcome, side: lane.width });
   const truth = words[board.labels[i]], said = words[board.said[e][i]];
   const confidence = confidenceOf(board, i, e);
-  node.word.textContent = `${sign(outcome)} ${said}`;
-  node.truth.textContent = truth;
-  node.fill.style.width = `${100 * confidence}%`;
+  write(node.word, `${sign(outcome)} ${said}`);
+  write(node.truth, truth);
+  put(node.fill, "width", `${Math.round(100 * confidence)}%`);
   node.was.hidden = from < 0;
   if (from >= 0) node.was.style.background = data.colours[from].colour;
   if (thumb) showThumb(node.picture, thumb, lane.width);
-  else node.picture.style.backgroundImage = "none";
-  node.classList.toggle("bare", !thumb);
-  const text = say("Test image {number}, labelled {label}: {exit} says {answer}, {confidence} sure. {outcome}.", {
-    number: board.numbers[i], label: truth, exit: data.colours[e].name, answer: said,
-    confidence: percent(confidence), outcome: page.names[outcome],
-  });
-  node.title = text;
-  node.setAttribute("aria-label", text);
+  else put(node.picture, "backgroundImage", "none");
+  if (thumb) node.picture.kept.backgroundImage = thumb.url;
+  if (node.isBare !== !thumb) node.classList.toggle("bare", node.isBare = !thumb);
+  node.isNamed = false;
+}
+
+function write(text, words) {
+  if (text.data !== words) text.data = words;
+}
+
+// What a card says to a pointer at rest and to a reader of the screen; not while things move.
+function nameCards(page) {
+  const { board, data } = page;
+  for (const lane of page.lanes) {
+    for (const node of lane.cards) {
+      if (node.isNamed || node.hidden || node.row < 0) continue;
+      const i = node.row, { e } = lane;
+      const text = say("Test image {number}, labelled {label}: {exit} says {answer}, {confidence} sure. {outcome}.", {
+        number: board.numbers[i], label: data.words[board.labels[i]], exit: data.colours[e].name,
+        answer: data.words[board.said[e][i]], confidence: percent(confidenceOf(board, i, e)),
+        outcome: page.names[node.outcome],
+      });
+      node.title = text;
+      node.setAttribute("aria-label", text);
+      node.isNamed = true;
+    }
+  }
 }
 
 function drawHeads(page, lane) {
@@ -478,20 +508,21 @@ function drawSamples(page) {
 
 // --- pictures and keys ---------------------------------------------------------------------
 
-function loadSoon(page) {
+function restSoon(page) {
   const now = performance.now();
   page.waiting ??= now;
   clearTimeout(page.loading);
   page.loading = setTimeout(() => {
     page.waiting = null;
-    page.sheets.want(page.lanes.flatMap((lane) => (lane.node.hidden ? [] : lane.numbers ?? [])));
+    nameCards(page);
+    page.sheets?.want(page.lanes.flatMap((lane) => (lane.node.hidden ? [] : lane.numbers ?? [])));
   }, now - page.waiting > PATIENCE_MS ? 0 : LOAD_MS);
 }
 
 function goTo(page, lane, outcome) {
   const group = lane.places.find((each) => each.outcome === outcome);
   if (!group) return;
-  lane.box.scrollTop = group.top;
+  lane.box.scrollTop = lane.top = group.top;
   lane.active = group.start - lane.places[0].start;
   drawLane(page, lane);
 }
@@ -510,6 +541,8 @@ function onKey(page, lane, event) {
   if (y - HEAD < lane.box.scrollTop) lane.box.scrollTop = y - HEAD;
   const bottom = lane.box.scrollTop + lane.box.clientHeight;
   if (y + card > bottom) lane.box.scrollTop += y + card - bottom;
+  lane.top = lane.box.scrollTop;
   drawLane(page, lane);
+  nameCards(page);  // before the focus comes, so that it is read out
   lane.cards.find((node) => !node.hidden && node.place === lane.active)?.focus({ preventScroll: true });
 }

@@ -141,7 +141,7 @@ def _open_in_look(image: int) -> None:
     st.session_state["from"] = DATA_SET
     st.session_state["image"] = image
     st.session_state.pop("image_class", None)
-    st.switch_page(LOOK, query_params={})  # without it, a model in the link is an error
+    st.switch_page(LOOK)
 
 
 def _stored_answers(bundle: Bundle, table: ExitTable, setting: Setting, row: int) -> None:
