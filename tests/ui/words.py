@@ -69,7 +69,7 @@ def _all_texts(at: AppTest) -> Iterator[str]:
                 continue
             kind = node.type
             if kind in ("arrow_data_frame", "arrow_table", "table", "dataframe"):
-                frame = node.value
+                frame: Any = getattr(node, "value")  # noqa: B009
                 yield from map(str, frame.columns)
                 yield from (str(value) for value in frame.to_numpy().ravel())
             elif kind == "plotly_chart":
