@@ -44,10 +44,10 @@ class Step:
 
 def steps() -> tuple[Step, ...]:
     """The lesson in the visitor's language."""
-    return (*_one_picture(), *_many_pictures(), *_beyond())
+    return (*_first_looks(), *_decisions(), *_many_pictures(), *_beyond())
 
 
-def _one_picture() -> tuple[Step, ...]:
+def _first_looks() -> tuple[Step, ...]:
     return (
         Step(
             "tokens",
@@ -74,6 +74,11 @@ def _one_picture() -> tuple[Step, ...]:
             "look",
             say("Try it: take a picture of your own"),
         ),
+    )
+
+
+def _decisions() -> tuple[Step, ...]:
+    return (
         Step(
             "finest",
             say("Guess: which one needs the finest tokens?"),
@@ -127,6 +132,11 @@ def _many_pictures() -> tuple[Step, ...]:
             page="inside",
             trial=say("Try it: click a cell and see what was reused"),
         ),
+    )
+
+
+def _beyond() -> tuple[Step, ...]:
+    return (
         Step(
             "overthinking",
             say("When more looking makes it wrong"),
@@ -138,11 +148,6 @@ def _many_pictures() -> tuple[Step, ...]:
             "easy_hard",
             say("Try it: find these pictures"),
         ),
-    )
-
-
-def _beyond() -> tuple[Step, ...]:
-    return (
         Step(
             "resources",
             say("When the budget changes"),

@@ -289,6 +289,12 @@ def _curve(axes: Axes, sheet: Handout) -> None:
             weight="bold",
             **style,
         )
+    _frame(axes, words, unit)
+
+
+def _frame(axes: Axes, words: PlotWords, unit: MacUnit) -> None:
+    """Axis titles and a quiet grid."""
+    style = {"family": families(), "parse_math": False}
     axes.set_xlabel(words.cost.format(unit=unit.name, papers=unit.papers), size=9, **style)
     axes.set_ylabel(words.accuracy, size=9, **style)
     axes.set_xlim(left=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -81,19 +81,7 @@ def _baselines(bundle: Bundle, test: ExitTable, unit: MacUnit) -> None:
         )
     )
     _headline(study.baselines[-1], savings[-1], unit)
-    curve = services.get_curve(bundle)
-    figure = tradeoff_figure(
-        (),
-        curve.solved,
-        curve.exits,
-        None,
-        unit,
-        baselines=study.baselines,
-        dark=st.context.theme.type == "dark",
-    )
-    st.plotly_chart(
-        figure, key="study_curve", alt=tradeoff_alt(None, curve.exits, unit, study.baselines)
-    )
+    _saving_curve(bundle, study.baselines, unit)
     rows = [_row(each, s, unit) for each, s in zip(study.baselines, savings, strict=True)]
     st.table(rows, border="horizontal", hide_index=True, alt=say("Static models and the cascade"))
     words = say(
@@ -102,6 +90,20 @@ def _baselines(bundle: Bundle, test: ExitTable, unit: MacUnit) -> None:
         "point on test, as one reads a published figure. Below 1x the cascade costs more."
     )
     st.caption(f"{words} {_differences(bundle, study)}")
+
+
+def _saving_curve(bundle: Bundle, baselines: Sequence[Baseline], unit: MacUnit) -> None:
+    curve = services.get_curve(bundle)
+    figure = tradeoff_figure(
+        (),
+        curve.solved,
+        curve.exits,
+        None,
+        unit,
+        baselines=baselines,
+        dark=st.context.theme.type == "dark",
+    )
+    st.plotly_chart(figure, key="study_curve", alt=tradeoff_alt(None, curve.exits, unit, baselines))
 
 
 def _differences(bundle: Bundle, study: Study) -> str:
