@@ -9,17 +9,15 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from matplotlib.axes import Axes
 from PIL import Image
 
 from app.figures.canvas import INK, LINE, PALE, TRACK, Canvas
 from app.figures.card import CardWords, short, thresholds_words
 from app.figures.exits import word
-from app.figures.fonts import families
+from app.figures.handout_curve import draw_curve
 from app.figures.static_plot import Lines, PlotWords
-from app.figures.theme import NEUTRAL, MacUnit, exit_colour, percent
+from app.figures.theme import MacUnit, exit_colour, percent
 from app.figures.tokens import grid_edges
 from app.figures.wrapping import wrapped
 from app.language import later
@@ -229,7 +227,7 @@ def _many(page: Canvas, sheet: Handout) -> None:
             (CURVE_HEIGHT - 38) / HEIGHT,
         )
     )
-    _curve(axes, sheet)
+    draw_curve(axes, sheet.config, sheet.lines, sheet.plot)
     unit, (full, best) = MacUnit.of(exit_macs(sheet.config)), sheet.lines.exits[-1]
     x, y = MARGIN + 476, CURVE + 40
     for value, remark in (
@@ -251,55 +249,3 @@ def _many(page: Canvas, sheet: Handout) -> None:
         page.bar(x, y + 9, WIDTH - MARGIN - x, 9, TRACK)
         page.bar(x, y + 9, (WIDTH - MARGIN - x) * share, 9, exit_colour(index))
         y += 34 if len(here.exit_shares) < 5 else 24
-
-
-def _curve(axes: Axes, sheet: Handout) -> None:
-    """Accuracy against cost: the shared threshold's curve, every exit alone, where we are."""
-    lines, words, unit = sheet.lines, sheet.plot, MacUnit.of(exit_macs(sheet.config))
-    style = {"family": families(), "parse_math": False}
-
-    def put(macs: float, accuracy: float, mark: str, **more: Any) -> None:
-        axes.plot(macs / unit.scale, 100 * accuracy, mark, **more)
-
-    macs = [point.macs / unit.scale for point in lines.shared]
-    axes.plot(macs, [100 * point.accuracy for point in lines.shared], color=NEUTRAL, linewidth=2)
-    for index, (cost, accuracy) in enumerate(lines.exits):
-        put(cost, accuracy, "o", color=exit_colour(index), markersize=9, markeredgecolor=NEUTRAL)
-        is_last = index == len(lines.exits) - 1 > 0
-        axes.annotate(
-            words.exit.format(number=index + 1),
-            (cost / unit.scale, 100 * accuracy),
-            xytext=(0 if is_last else 8, -14 if is_last else -5),
-            textcoords="offset points",
-            ha="center" if is_last else "left",
-            size=9,
-            **style,
-        )
-    if lines.here:
-        ring = {"markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 2}
-        put(lines.here.macs, lines.here.accuracy, "D", markersize=10, zorder=4, **ring)
-        is_left = lines.here.macs > lines.exits[-1][0] / 2
-        axes.annotate(
-            words.here,
-            (lines.here.macs / unit.scale, 100 * lines.here.accuracy),
-            xytext=(-10 if is_left else 10, 8),
-            textcoords="offset points",
-            ha="right" if is_left else "left",
-            size=9,
-            weight="bold",
-            **style,
-        )
-    _frame(axes, words, unit)
-
-
-def _frame(axes: Axes, words: PlotWords, unit: MacUnit) -> None:
-    """Axis titles and a quiet grid."""
-    style = {"family": families(), "parse_math": False}
-    axes.set_xlabel(words.cost.format(unit=unit.name, papers=unit.papers), size=9, **style)
-    axes.set_ylabel(words.accuracy, size=9, **style)
-    axes.set_xlim(left=0)
-    axes.margins(y=0.14)
-    axes.grid(color=LINE, linewidth=0.5)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8, colors=INK)
