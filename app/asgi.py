@@ -6,6 +6,8 @@ Start: `streamlit run app/asgi.py`.
 from __future__ import annotations
 
 import gc
+import importlib
+import pkgutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+import app as app_package
 from app.thumbnail_route import ROUTES
 
 # Nothing but this server may be asked: the page works without a network, and the browser
@@ -29,6 +32,10 @@ SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "SAMEORIGIN",
 }
+
+
+# They draw at once when imported, or are this file.
+NOT_IMPORTED = ("app.main", "app.views", "app.asgi")
 
 
 class SecurityHeaders:
@@ -56,25 +63,11 @@ def _prepare() -> None:
     Streamlit collects garbage after every run with the interpreter held: 170 ms with torch and
     plotly loaded, nothing once they are frozen.
     """
-    import pandas  # noqa: F401  # st.table imports it late
+    importlib.import_module("pandas")  # st.table imports it late
+    for module in pkgutil.walk_packages(app_package.__path__, "app."):
+        if not module.name.startswith(NOT_IMPORTED):
+            importlib.import_module(module.name)
 
-    import app.intake
-    import app.labs
-    import app.sections.class_table
-    import app.sections.easy_hard
-    import app.sections.handout
-    import app.sections.lesson
-    import app.sections.local_folder
-    import app.sections.microscope
-    import app.sections.model_card
-    import app.sections.paper
-    import app.sections.real_time
-    import app.sections.scenario
-    import app.sections.speed
-    import app.sections.study
-    import app.sections.whatif
-    import app.sections.why
-    import app.trace  # noqa: F401
     from app import services
 
     services.warm_up()
