@@ -35,7 +35,7 @@ def stored_trace(
         _lane(table, row, i, fired, limits[i], class_names) for i in range(table.num_exits)
     )
     title = say(
-        "Test image {number}, labelled {label}: what the exits said, from the stored table",
+        "Test image {number}, labelled {label}. From the stored table; nothing was run.",
         number=int(table.indices[row]),
         label=label,
     )

@@ -3,7 +3,7 @@
 
 const boards = new WeakMap();
 const HEAD = 30, GAP = 8, WORD = 20;  // pixels: a group's headline, between cards, a card's words
-const PICTURE_WIDTH = 74, WORDS_WIDTH = 118, WORDS_HEIGHT = 56;  // at least; cards fill the lane
+const PICTURE_WIDTH = 74, WORDS_WIDTH = 118, WORDS_HEIGHT = 60;  // at least; cards fill the lane
 const REST_MS = 700;  // a dial that stood still so long starts a new move
 const LOAD_MS = 70, PATIENCE_MS = 300;  // pictures are asked for when the cards stand still
 const EVERYTHING = { label: -1, low: 0, high: 1, outcome: -1, sort: "near" };

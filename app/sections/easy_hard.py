@@ -30,7 +30,6 @@ from dvt_core.samples import list_samples
 from dvt_core.solver import NEVER
 
 LOOK = Path(__file__).parents[1] / "views" / "look.py"
-PICKED = "easy_hard_picked"  # session key: (model, row of the table) whose answers are shown
 SHOWN_SAMPLES = 16
 
 # While the lanes are looked at, the dial stays in reach; not where it would fill the screen.
@@ -104,7 +103,6 @@ def lanes_section(bundle: Bundle, table: ExitTable) -> None:
     with st.container(key="easy_hard_dial"):
         setting = dial(bundle)
     pictures = find_pictures(bundle, table)
-    answers = st.container()
     data = get_board_data(bundle) | {
         "colours": exit_palette(table.num_exits),
         "thumbs": {"address": pictures.served.address} if pictures.served else None,
@@ -118,11 +116,7 @@ def lanes_section(bundle: Bundle, table: ExitTable) -> None:
     if row is not None and pictures.served:
         _open_in_look(int(table.indices[row]))
     if row is not None:
-        st.session_state[PICKED] = str(bundle.path), row
-    model, row = st.session_state.get(PICKED, ("", 0))
-    if not pictures.served and model == str(bundle.path) and row < table.n:
-        with answers:
-            _stored_answers(bundle, table, setting, row)
+        _stored_answers(bundle, table, setting, row)
 
 
 def _do_nothing() -> None:
@@ -145,13 +139,12 @@ def _open_in_look(image: int) -> None:
 
 
 def _stored_answers(bundle: Bundle, table: ExitTable, setting: Setting, row: int) -> None:
-    with st.container(border=True), st.container(horizontal=True, vertical_alignment="center"):
+    """Opens a dialog with what every exit said of an image whose picture is not here."""
+
+    def draw() -> None:
         st.html(stored_trace(table, row, setting.thresholds, bundle.class_names))
-        st.button(say("close these answers"), key="easy_hard_close", on_click=_forget)
 
-
-def _forget() -> None:
-    st.session_state.pop(PICKED, None)
+    st.dialog(say("What the exits said"), width="large")(draw)()
 
 
 def _samples(bundle: Bundle) -> list[dict[str, Any]]:

@@ -141,5 +141,5 @@ def test_a_card_opens_its_trace_by_keyboard(page, address, bundle):
         expect(page.get_by_role("heading", name="Look")).to_be_visible()
         expect(page.get_by_text(f"{NAME} test image {number}", exact=False).first).to_be_visible()
     else:
-        stored = page.get_by_text(f"Test image {number}, labelled {label}: what the exits said")
+        stored = page.get_by_text(f"Test image {number}, labelled {label}. From the stored table")
         expect(stored).to_be_visible()
