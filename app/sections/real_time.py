@@ -1,57 +1,30 @@
 """Real time, not only MACs: what early exit saves on this computer, measured when asked for.
 
-The model runs in the inference worker in slices of a fraction of a second, so other people's
-pictures get their turn in between. Nothing runs before the button is pressed.
+Nothing runs before the button is pressed; then it stands in the queue of long work and can be
+cancelled (`app.sections.real_time_run` does it).
 """
 
 from __future__ import annotations
 
-import datetime
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import streamlit as st
-import torch
 
-from app import services
 from app.dial import Setting
-from app.figures.exits import word
 from app.figures.theme import exit_name, percent
 from app.figures.tradeoff import thresholds_text
+from app.job_panel import current_job, forget_job, job_panel, start_job
+from app.jobs import DONE
 from app.language import say
+from app.sections.real_time_run import BATCH_SIZES, IMAGES, Measured, about_seconds, measuring
 from dvt_core.bundle import Bundle
-from dvt_core.data import load_split
-from dvt_core.data_sources import DATASETS, find_folder
 from dvt_core.errors import InputError
-from dvt_core.images import Preprocess, open_image
-from dvt_core.samples import list_samples
-from dvt_core.timing import LONGEST_BATCH_S, PerImage, Progress, Timing, first_pass, measure
+from dvt_core.timing import PerImage, Timing
 
-BATCH_SIZES = (1, 16)
-IMAGES, REPEATS = 64, 15  # at most
-LEAST_IMAGES = 4
-LIMIT_S = 4.0  # for each batch size
+JOB = "real_time"  # key of the panel
+ASKED = "real_time_asked"  # session key: the weights and thresholds that the job measures
 RESULTS = "real_time"  # session key
 KEPT_RESULTS = 8
-IMAGENET = "imagenet-1k"
 
-Show = Callable[[float, str], object]  # the share that is done, and what is being done
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One press of the button: numbers and words only.
-
-    Attributes:
-        timings: one per batch size that was measured.
-        source: what the images were.
-        date: local date and time.
-    """
-
-    timings: tuple[Timing, ...]
-    source: str
-    date: str
+Key = tuple[str, tuple[float, ...]]  # checksum of the weights, thresholds
 
 
 @st.fragment
@@ -71,23 +44,24 @@ def real_time_section(bundle: Bundle, setting: Setting) -> None:
             "about {seconds} seconds, more on a busy computer.",
             n=IMAGES,
             batch=BATCH_SIZES[-1],
-            seconds=f"{2 * LIMIT_S + 2:.0f}",
+            seconds=f"{about_seconds():.0f}",
         )
     )
-    kept: dict[tuple[object, ...], Measured] = st.session_state.setdefault(RESULTS, {})
+    kept: dict[Key, Measured] = st.session_state.setdefault(RESULTS, {})
     key = (bundle.weights_sha256, setting.thresholds)
-    is_asked = st.button(say("measure on this computer"), key="real_time_measure")
-    room = st.empty()
-    if is_asked:
-        try:
-            result = _measure(bundle, setting.thresholds, room.progress)
-            kept.pop(key, None)  # so that it is kept as the newest
-            kept[key] = result
-            for old in list(kept)[:-KEPT_RESULTS]:
-                del kept[old]
-        except InputError as error:
-            st.warning(say("Nothing was measured: {error}.", error=error))
-        room.empty()
+    job = current_job(JOB)
+    st.button(
+        say("measure on this computer"),
+        key="real_time_measure",
+        on_click=_start,
+        args=(bundle, setting.thresholds),
+        disabled=job is not None and job.is_open,
+    )
+    if refusal := st.session_state.pop("real_time_refused", ""):
+        st.warning(say("Nothing was measured: {error}.", error=refusal))
+    if (job := job_panel(JOB)) is not None and job.state == DONE:
+        _keep(kept, st.session_state[ASKED], job.result)
+        forget_job(JOB)
     if key in kept:
         _show(kept[key], setting.thresholds)
     elif any(weights == bundle.weights_sha256 for weights, _ in kept):
@@ -95,106 +69,19 @@ def real_time_section(bundle: Bundle, setting: Setting) -> None:
         st.caption(say("Not measured yet at the thresholds {thresholds}.", thresholds=words))
 
 
-def _measure(bundle: Bundle, thresholds: tuple[float, ...], show: Show) -> Measured:
-    """A first pass over a few images, then every batch size that this computer can do in time.
-
-    Args:
-        bundle: the model.
-        thresholds: those in force.
-        show: moves the bar.
-    """
-    show(0.0, say("Opening the pictures"))
-    images, source = _pictures(bundle)
-    model, run = services.get_model(bundle), services.get_worker().run
-    timings: list[Timing] = []
-    for index, size in enumerate(BATCH_SIZES):
-        part = _share(bundle, thresholds, images, size, timings)
-        if not len(part):
-            continue
-        timings.append(
-            measure(
-                model,
-                part,
-                thresholds,
-                batch_size=size,
-                repeats=REPEATS,
-                limit_s=LIMIT_S,
-                progress=_bar(show, index),
-                run=run,
-            )
-        )
-    date = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
-    return Measured(tuple(timings), source, date)
+def _start(bundle: Bundle, thresholds: tuple[float, ...]) -> None:
+    try:
+        start_job(JOB, say("Measuring"), measuring(bundle, thresholds))
+        st.session_state[ASKED] = (bundle.weights_sha256, thresholds)
+    except InputError as error:
+        st.session_state["real_time_refused"] = str(error)
 
 
-def _bar(show: Show, index: int) -> Progress:
-    """Moves the bar while one of `BATCH_SIZES` is measured."""
-    size, seconds = BATCH_SIZES[index], f"{LIMIT_S:.0f}"
-    words = say("Measuring {n} pictures at a time, about {seconds} s", n=size, seconds=seconds)
-    if size == 1:
-        words = say("Measuring one picture at a time, about {seconds} s", seconds=seconds)
-    began = time.perf_counter()
-
-    def tell(done: int, passes: int) -> None:
-        here = max(done / passes, (time.perf_counter() - began) / LIMIT_S)
-        show((index + min(1.0, here)) / len(BATCH_SIZES), words)
-
-    tell(0, 1)
-    return tell
-
-
-def _share(
-    bundle: Bundle,
-    thresholds: tuple[float, ...],
-    images: torch.Tensor,
-    batch_size: int,
-    before: list[Timing],
-) -> torch.Tensor:
-    """As many images as can be measured in time, by a first pass over a few; maybe none."""
-    too_slow = 2000 * LONGEST_BATCH_S  # ms; a batch takes less per image than one alone
-    if len(images) < batch_size or any(batch_size * t.full.median > too_slow for t in before):
-        return images[:0]
-    model, run = services.get_model(bundle), services.get_worker().run
-    cost = first_pass(model, images, thresholds, batch_size=batch_size, run=run)
-    if before:  # the same pictures as one at a time, if they fill a batch
-        available = max(batch_size, before[0].images)
-        return images[: cost.images_within(LIMIT_S, batch_size, min(available, len(images)))]
-    count, full_batch = cost.images_within(LIMIT_S, 1, len(images)), BATCH_SIZES[-1]
-    if count < full_batch <= min(len(images), cost.images_within(1.5 * LIMIT_S, 1, len(images))):
-        count = full_batch
-    if count >= full_batch:
-        return images[: count // full_batch * full_batch]
-    return images[: max(count, LEAST_IMAGES)]  # a few, however slow the model is
-
-
-def _pictures(bundle: Bundle) -> tuple[torch.Tensor, str]:
-    """(n, 3, S, S) normalised, and what they are: test images, or the built-in samples.
-
-    Nothing is downloaded: only a data set that lies on this machine is taken.
-    """
-    preprocess = Preprocess.from_config(bundle.config)
-    name = _data_name(bundle)
-    why = say("built-in samples, as the test images are not on this machine")
-    if name in DATASETS and find_folder(name) is not None:
-        try:
-            split = load_split(name, "test", limit=IMAGES)
-            arrays = torch.from_numpy(split.arrays(preprocess, threads=1))
-            return preprocess.normalize(arrays), say("test images of {data}", data=split.title)
-        except InputError as error:
-            why = say("built-in samples, as the test images cannot be used: {error}", error=error)
-    known = {word(label).lower() for label in bundle.class_names}
-    samples = list_samples(bundle.class_names)
-    fitting = [sample for sample in samples if word(sample.label).lower() in known] or samples
-    tensors = [preprocess(open_image(sample.path)) for sample in fitting[:IMAGES]]
-    return torch.stack(tensors), why
-
-
-def _data_name(bundle: Bundle) -> str:
-    """The data set whose test images the model was measured on."""
-    if bundle.has_table("test"):
-        return services.get_table(bundle, "test").info.data
-    is_imagenet = bundle.config.num_classes == DATASETS[IMAGENET].num_classes
-    return IMAGENET if is_imagenet else ""
+def _keep(kept: dict[Key, Measured], key: Key, result: Measured) -> None:
+    kept.pop(key, None)  # so that it is kept as the newest
+    kept[key] = result
+    for old in list(kept)[:-KEPT_RESULTS]:
+        del kept[old]
 
 
 def _show(measured: Measured, thresholds: tuple[float, ...]) -> None:

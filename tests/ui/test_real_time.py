@@ -2,13 +2,14 @@
 
 import datetime
 import shutil
+import time
 
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
 from app import services
-from app.sections import real_time
+from app.sections import real_time, real_time_run
 from app.sections.real_time import RESULTS
 from dvt_core.errors import InputError
 from dvt_core.inference import classify
@@ -32,8 +33,8 @@ def page():
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(real_time, "LIMIT_S", 3.0)
-    monkeypatch.setattr(real_time, "REPEATS", 4)
+    monkeypatch.setattr(real_time_run, "LIMIT_S", 3.0)
+    monkeypatch.setattr(real_time_run, "REPEATS", 4)
 
 
 def open_page(**session) -> AppTest:
@@ -44,7 +45,14 @@ def open_page(**session) -> AppTest:
 
 
 def press(at: AppTest) -> AppTest:
-    return at.button(key="real_time_measure").click().run()
+    at.button(key="real_time_measure").click().run()
+    if "job_real_time" in at.session_state:
+        ends = time.monotonic() + 120
+        while at.session_state["job_real_time"].is_open:
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+        at.run()
+    return at
 
 
 def words(at: AppTest) -> str:
@@ -58,8 +66,8 @@ def pretend(monkeypatch, adaptive: float, full: float, macs: float, sizes=(1, 16
         sides = (PerImage(t, 0.9 * t, 1.2 * t) for t in (adaptive, full))
         return Timing(batch_size, len(images), 7, *sides, (0.75, 0.25, 0.0), macs, 100, "Abacus", 2)
 
-    monkeypatch.setattr(real_time, "measure", measure)
-    monkeypatch.setattr(real_time, "first_pass", lambda *a, **k: FirstPass(1e-6, 1e-6))
+    monkeypatch.setattr(real_time_run, "measure", measure)
+    monkeypatch.setattr(real_time_run, "first_pass", lambda *a, **k: FirstPass(1e-6, 1e-6))
 
 
 def test_real_time_runs_nothing_unasked(models_dir, monkeypatch):
@@ -91,7 +99,7 @@ def test_real_time_measures_in_the_worker_and_shows_both_batch_sizes(models_dir,
 
 def test_real_time_shares_are_those_of_classify_on_the_named_pictures(models_dir):
     bundle = services.get_bundle("tiny")
-    images, source = real_time._pictures(bundle)
+    images, source = real_time_run._pictures(bundle)
     at = press(open_page())
     (measured,) = at.session_state[RESULTS].values()
     assert source in captions(at)
@@ -145,7 +153,7 @@ def test_real_time_keeps_a_result_per_thresholds(models_dir, monkeypatch):
 
 def test_real_time_leaves_out_batches_that_would_hold_the_model(models_dir, monkeypatch):
     pretend(monkeypatch, 50.0, 100.0, 50.0)
-    monkeypatch.setattr(real_time, "first_pass", lambda *a, **k: FirstPass(1.0, 2.0))
+    monkeypatch.setattr(real_time_run, "first_pass", lambda *a, **k: FirstPass(1.0, 2.0))
     at = press(open_page())
     assert [row["batch"] for row in rows(at)] == ["1"]
     assert "Batches of 16 were left out" in captions(at) and "batch 1: 4 pictures" in captions(at)
@@ -162,13 +170,13 @@ def test_real_time_takes_the_same_pictures_for_both_where_it_can(
     """One at a time takes `pair_s` per picture on both sides together; in a batch, a third."""
     images, taken = torch.zeros(64, 3, 32, 32), []
     monkeypatch.setattr(
-        real_time,
+        real_time_run,
         "first_pass",
         lambda *a, batch_size, **k: FirstPass(0, pair_s / (1 if batch_size == 1 else 3)),
     )
     before: list[Timing] = []
-    for size in real_time.BATCH_SIZES:
-        part = real_time._share(services.get_bundle("tiny"), (0.6, 0.6), images, size, before)
+    for size in real_time_run.BATCH_SIZES:
+        part = real_time_run._share(None, None, (0.6, 0.6), images, size, before)
         taken.append(len(part))
         sides = (PerImage(1, 1, 1), PerImage(1, 1, 1))
         before.append(Timing(size, len(part), 3, *sides, (1.0, 0, 0), 1, 1, "", 1))
@@ -182,7 +190,7 @@ def test_real_time_says_when_the_model_is_busy(models_dir, monkeypatch):
     monkeypatch.setattr(services.get_worker(), "run", busy)
     at = press(open_page())
     assert not at.exception and not at.table
-    assert at.warning[0].value.startswith("Nothing was measured: the model is busy")
+    assert at.warning[0].value.startswith("Measuring: the model is busy")
 
 
 @pytest.mark.parametrize("is_damaged", [False, True], ids=["on disk", "damaged"])
@@ -190,8 +198,8 @@ def test_real_time_takes_test_images_that_are_on_disk(
     models_dir, monkeypatch, tmp_path, is_damaged
 ):
     bundle = services.get_bundle("tiny")
-    monkeypatch.setattr(real_time, "_data_name", lambda _: "cifar10")
-    sample = real_time.list_samples(bundle.class_names)[0]
+    monkeypatch.setattr(real_time_run, "_data_name", lambda _: "cifar10")
+    sample = real_time_run.list_samples(bundle.class_names)[0]
     for name in bundle.class_names:
         for i in range(2):
             place = tmp_path / "cifar10" / "test" / name / f"{i}.png"
@@ -200,16 +208,37 @@ def test_real_time_takes_test_images_that_are_on_disk(
             if is_damaged:
                 place.write_bytes(b"\x89PNG\r\n\x1a\n")
     monkeypatch.setenv("DVT_DATA", str(tmp_path))
-    images, source = real_time._pictures(bundle)
+    images, source = real_time_run._pictures(bundle)
     if is_damaged:
         assert source.startswith("built-in samples, as the test images cannot be used: ")
         assert len(images) >= 20
     else:
         assert source == "test images of CIFAR-10" and images.shape == (20, 3, 32, 32)
-        one = bundle.load_model().preprocess(real_time.open_image(sample.path))
+        one = bundle.load_model().preprocess(real_time_run.open_image(sample.path))
         torch.testing.assert_close(images, one.expand(20, -1, -1, -1))
 
 
 def test_data_name_is_the_tables(models_dir, own_folder):
-    assert real_time._data_name(services.get_bundle("tiny")) == "random"
-    assert real_time._data_name(services.get_bundle(str(own_folder))) == ""
+    assert real_time_run._data_name(services.get_bundle("tiny")) == "random"
+    assert real_time_run._data_name(services.get_bundle(str(own_folder))) == ""
+
+
+def test_real_time_can_be_cancelled(models_dir, monkeypatch):
+    def endless(*args, progress, **kwargs):
+        while True:
+            progress(0, 10)
+            time.sleep(0.01)
+
+    monkeypatch.setattr(real_time_run, "measure", endless)
+    at = open_page()
+    at.button(key="real_time_measure").click().run()
+    job = at.session_state["job_real_time"]
+    assert job.is_open and at.button(key="real_time_measure").disabled
+    job.cancel()
+    ends = time.monotonic() + 60
+    while job.is_open:
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+    at.run()
+    assert not at.table and "Measuring: cancelled." in captions(at)
+    assert not at.button(key="real_time_measure").disabled
