@@ -19,7 +19,7 @@ from dvt_core.macs import exit_macs
 from dvt_core.results import Prediction
 
 STYLE = Path(__file__).with_name("style.css")
-PANEL_PX = 165
+PANEL_PX, SMALL_PX = 165, 84
 NAMED_CLASSES = 12  # up to this many classes are listed by name
 
 
@@ -59,12 +59,13 @@ def metric(label: str, value: str, remark: str, more: str | None = None) -> None
     st.metric(label, value, remark, delta_color="off", delta_arrow="off", help=more)
 
 
-def picture_panel(bundle: Bundle, picture: Picture, view: View) -> None:
-    """The picture as it came, and where it is from."""
+def picture_panel(bundle: Bundle, picture: Picture, view: View, *, is_small: bool = False) -> None:
+    """The picture as it came, and where it is from; small, its words get the room beside it."""
     side = bundle.config.img_size
     width, height = view.size
     with st.container(horizontal=True, gap="small"):  # one above the other where it is narrow
-        st.image(view.original, width=PANEL_PX, alt=say("the picture: {name}", name=picture.name))
+        alt = say("the picture: {name}", name=picture.name)
+        st.image(view.original, width=SMALL_PX if is_small else PANEL_PX, alt=alt)
         st.caption(
             say(
                 "{name}, {size} pixels; the model sees {seen}. {source}",
@@ -73,7 +74,7 @@ def picture_panel(bundle: Bundle, picture: Picture, view: View) -> None:
                 seen=f"{side}x{side}",
                 source=picture.source,
             ),
-            width=PANEL_PX,
+            width=2 * PANEL_PX if is_small else PANEL_PX,
         )
 
 

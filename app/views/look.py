@@ -44,7 +44,7 @@ for number, (picture, view) in enumerate(chosen):
     with sides[number]:
         beside, room = (st, st) if is_compared else st.columns([2, 8])
         with beside.container():
-            picture_panel(bundle, picture, view)
+            picture_panel(bundle, picture, view, is_small=is_compared)
         with room.container():
             trace(bundle, view, prediction, later, key=KEYS[number], name=picture.name)
         answer(bundle, picture, prediction)
