@@ -134,6 +134,11 @@ def from_folder(folder: Path) -> Offer:
         splits = stored_splits(folder)
         stored = choose_split(list(splits), "test", DatasetInfo.test_splits)
         root = splits[stored][0] if stored else folder
+        if any(
+            not path.resolve().is_relative_to(folder.resolve())
+            for path in splits.get(stored or "", ())
+        ):
+            raise InputError(f"{root} leads out of {folder}, name the folder that it leads to")
         sources = _stored(folder) if root.is_file() else list(_walk(root))
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror or error}") from error

@@ -199,7 +199,10 @@ def _offer_button(bundle: Bundle, offer: Offer) -> None:
             width="stretch",
         )
     if is_asked:
-        _start(bundle, offer)
+        try:
+            _start(bundle, offer)
+        except InputError as error:  # too many wait, or this visitor's last job is not finished
+            st.warning(f"{plain_text(str(error))}.")
 
 
 def _start(bundle: Bundle, offer: Offer) -> None:

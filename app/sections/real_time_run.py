@@ -12,15 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from app import services
+from app.dataset_fetch import find_test_images, open_test_images
 from app.figures.exits import word
 from app.jobs import Job
 from app.language import say
 from dvt_core.bundle import Bundle
-from dvt_core.data import load_split
-from dvt_core.data_sources import DATASETS, find_folder
+from dvt_core.data_sources import DATASETS
 from dvt_core.errors import InputError
 from dvt_core.images import Preprocess, open_image
 from dvt_core.model import DynamicViT
@@ -137,9 +138,12 @@ def _pictures(bundle: Bundle) -> tuple[torch.Tensor, str]:
     preprocess = Preprocess.from_config(bundle.config)
     name = _data_name(bundle)
     why = say("built-in samples, as the test images are not on this machine")
-    if name in DATASETS and find_folder(name) is not None:
+    folder = find_test_images(name) if name in DATASETS else None
+    if folder is not None:
         try:
-            split = load_split(name, "test", limit=IMAGES)
+            split = open_test_images(name, folder)
+            if len(split) > IMAGES:
+                split = split.subset(np.arange(IMAGES) * len(split) // IMAGES)
             arrays = torch.from_numpy(split.arrays(preprocess, threads=1))
             return preprocess.normalize(arrays), say("test images of {data}", data=split.title)
         except InputError as error:

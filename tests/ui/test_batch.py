@@ -6,6 +6,7 @@ import json
 import random
 import shlex
 import shutil
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 from app import batch_intake
 from app.batch_intake import command, from_files, from_folder
 from app.figures.theme import MacUnit
+from app.sections import batch_source
 from app.sections.batch_answers import table_file
 from app.sections.batch_source import SHOWN, Shown
 from dvt_core.batch import answer_columns
@@ -126,6 +128,25 @@ def test_what_cannot_be_run_is_said_in_words(bundle):
     assert len(at.dataframe[0].value) == len(list_samples(WORDS))
 
 
+def test_a_second_press_while_the_first_batch_runs_is_refused_in_words(bundle, monkeypatch):
+    gate, plain = threading.Event(), batch_source.run_batch
+
+    def run_when_let(*args, data, **more):  # the samples, which the page shows meanwhile, at once
+        assert data == "samples" or gate.wait(60)
+        return plain(*args, data=data, **more)
+
+    monkeypatch.setattr(batch_source, "run_batch", run_when_let)
+    at = open_app(BATCH, batch_from="files")
+    upload(at, "a.zip", zip_of(cat__1=png()))
+    for _ in range(2):
+        at.button(key="batch_run").click().run()
+    gate.set()
+    assert "one long computation at a time" in at.warning[0].value
+    assert not at.error and at.get("progress") and len(at.dataframe) == 1  # the page is still there
+    while at.session_state["job_batch"].is_open:
+        time.sleep(0.02)
+
+
 def test_a_folder_of_classes_gives_what_dvt_evaluate_gives(bundle, classes, tmp_path, capsys):
     at = open_app(BATCH, batch_from="folder")
     at.text_input(key="batch_folder").set_value(f" '{classes}' ").run()
@@ -227,6 +248,10 @@ def test_links_that_lead_out_of_a_folder_are_not_followed(classes, tmp_path):
     (classes / "cat" / "4.png").symlink_to(classes / "dog" / "0.png")
     names = [source.name for source in from_folder(classes).sources]
     assert "cat/4.png" in names and "cat/3.png" not in names
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "test").symlink_to(classes)
+    with pytest.raises(InputError, match="leads out of"):
+        from_folder(tmp_path / "linked")
 
 
 def test_the_browser_says_what_python_says():

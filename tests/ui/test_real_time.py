@@ -8,7 +8,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from app import services
+from app import dataset_fetch, services
 from app.sections import real_time, real_time_run
 from app.sections.real_time import RESULTS
 from dvt_core.errors import InputError
@@ -216,6 +216,21 @@ def test_real_time_takes_test_images_that_are_on_disk(
         assert source == "test images of CIFAR-10" and images.shape == (20, 3, 32, 32)
         one = bundle.load_model().preprocess(real_time_run.open_image(sample.path))
         torch.testing.assert_close(images, one.expand(20, -1, -1, -1))
+
+
+def test_real_time_takes_test_images_that_the_app_fetched(models_dir, monkeypatch, tmp_path):
+    bundle = services.get_bundle("tiny")
+    monkeypatch.setattr(real_time_run, "_data_name", lambda _: "cifar10")
+    monkeypatch.setattr(dataset_fetch, "find_folder", lambda name: None)
+    monkeypatch.setenv(dataset_fetch.CACHE_ENV, str(tmp_path))
+    sample = real_time_run.list_samples(bundle.class_names)[0]
+    for name in bundle.class_names:
+        for i in range(7):
+            place = tmp_path / "cifar10" / "test" / name / f"{i}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(sample.path, place)
+    images, source = real_time_run._pictures(bundle)
+    assert source == "test images of CIFAR-10" and len(images) == real_time_run.IMAGES
 
 
 def test_data_name_is_the_tables(models_dir, own_folder):
