@@ -135,7 +135,7 @@ def _open_in_look(image: int) -> None:
     st.session_state["from"] = DATA_SET
     st.session_state["image"] = image
     st.session_state.pop("image_class", None)
-    st.switch_page(LOOK)
+    st.switch_page(LOOK, query_params={})  # without it a bound parameter is an error
 
 
 def _stored_answers(bundle: Bundle, table: ExitTable, setting: Setting, row: int) -> None:
