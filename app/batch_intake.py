@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from app.language import say
 from dvt_core.batch import Source
@@ -186,7 +186,7 @@ def command(
     """What gives the same numbers on the command line.
 
     `dvt evaluate` where the folders are exactly the model's classes in its order, which it asks
-    for; else `dvt classify`, picture by picture.
+    for; else `dvt classify`, picture by picture, or "" where no pattern names just these.
 
     Args:
         offer: the pictures.
@@ -200,8 +200,14 @@ def command(
         return f"dvt evaluate --model {called} --data {offer.place}{rule}{limit}"
     if offer.depth is None:
         return f"dvt classify --model {called}{rule} --json {offer.place}" if offer.place else ""
-    depths = sorted({len(source.folders) - offer.depth for source in offer.sources})
-    places = " ".join(f"{offer.place}/{'*/' * depth}*.*" for depth in depths)
+    if offer.found > len(offer.sources):
+        return ""  # no pattern names just those that were taken
+    # By ending: `dvt classify` refuses what is no picture, such as a list of labels beside them.
+    kinds = {(len(s.folders) - offer.depth, PurePath(s.name).suffix) for s in offer.sources}
+    places = " ".join(
+        f"{offer.place}/{'*/' * depth}*{shlex.quote(suffix) if suffix else ''}"
+        for depth, suffix in sorted(kinds)
+    )
     return f"dvt classify --model {called}{rule} --json {places}"
 
 

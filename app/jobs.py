@@ -114,7 +114,7 @@ class Job:
         except InputError as error:
             self.error = str(error)
             self._end(FAILED)
-        except Exception:
+        except BaseException:  # Streamlit's own among them: the queue must outlive them all
             logger.exception("a job failed: %s", self.title)
             self._end(FAILED)
 

@@ -116,8 +116,12 @@ def test_failures_are_one_sentence_and_the_next_job_runs(caplog):
     def broken(job: Job) -> None:
         raise ZeroDivisionError("ours")
 
-    jobs = [queue.submit(str(i), "t", work) for i, work in enumerate((unfit, broken, str))]
-    assert ended(*jobs) == [FAILED, FAILED, DONE]
+    def leaves(job: Job) -> None:
+        raise SystemExit
+
+    works = (unfit, broken, leaves, str)
+    jobs = [queue.submit(str(i), "t", work) for i, work in enumerate(works)]
+    assert ended(*jobs) == [FAILED, FAILED, FAILED, DONE]
     assert jobs[0].error == "the file holds no picture, choose another"
     assert jobs[1].error == "" and "ZeroDivisionError" in caplog.text
     assert "the file holds no picture" not in caplog.text
