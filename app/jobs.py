@@ -113,7 +113,8 @@ class Job:
             self._end(CANCELLED)
         except InputError as error:
             self.error = str(error)
-            self._end(FAILED)
+            # A visitor who cancelled is not told of what failed on the way to the next step.
+            self._end(CANCELLED if self._stop.is_set() else FAILED)
         except BaseException:  # Streamlit's own among them: the queue must outlive them all
             logger.exception("a job failed: %s", self.title)
             self._end(FAILED)

@@ -80,7 +80,7 @@ def _authors_weights() -> None:
     st.markdown(
         say(
             "1. Download one of the checkpoints that the authors' {readme} lists, in your "
-            "browser. This app asks no other server, so it cannot fetch them for you.\n"
+            "browser. This app cannot fetch them for you.\n"
             "2. Turn the file into a model folder. No code in it is executed, and every number "
             "that the authors stored beside the weights is kept as theirs.\n"
             "3. Open the folder here.",

@@ -101,7 +101,7 @@ def _blocks() -> dict[str, Any]:
         "from_title": say("stage {stage}, {grid}"),
         "from_note": say("what the query takes, close up"),
         "onto_title": say("stage {stage}, {grid}"),
-        "onto_note": say("where the framed cell lands, in %"),
+        "onto_note": say("how much of each patch comes from the framed cell, in %"),
         "lands_reading": say(
             "Full frame: the query, {token}; coarse cells it takes from: {parts}. Dashed frame: "
             "the coarse cell, {cell}; patches it lands on: {cells}."

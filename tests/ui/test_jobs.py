@@ -87,6 +87,21 @@ def test_cancel_ends_a_waiting_job_at_once_and_a_running_one_at_its_next_step():
     assert again.state == DONE and again.result == 1
 
 
+def test_work_that_fails_after_it_was_cancelled_was_cancelled():
+    queue, gate = JobQueue(), Gate()
+
+    def unfit(job: Job) -> None:
+        gate.begun.set()
+        assert gate.let_through.wait(20)
+        raise InputError("no way to the hub")
+
+    job = queue.submit("a", "fetching", unfit)
+    assert gate.begun.wait(20)
+    job.cancel()
+    gate.let_through.set()
+    assert ended(job) == [CANCELLED]
+
+
 def test_a_job_keeps_its_result_but_not_its_work():
     queue, pictures = JobQueue(), SimpleNamespace()
     done = queue.submit("a", "done", lambda job, kept=pictures: id(kept))
