@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import app as app_package
-from app.thumbnail_route import ROUTES
+from app.intake.thumbnail_route import ROUTES
 
 # Nothing but this server may be asked: the page works without a network, and the browser
 # enforces it. Streamlit and plotly need inline code and eval.

@@ -11,8 +11,8 @@ import streamlit as st
 from app import services
 from app.figures.exits import word
 from app.figures.theme import MacUnit, exit_name, percent, times_less
+from app.intake.pictures import Picture, View, unlike_note
 from app.language import say
-from app.pictures import Picture, View, unlike_note
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.macs import exit_macs

@@ -9,8 +9,8 @@ from app.components import STYLE
 from app.language import later, say, say_later
 from app.language_choice import choose_language
 from app.model_choice import choose_model
-from app.presenter import choose_presenter, is_presenting, presenter_bar
 from app.sections.take_home import take_home
+from app.teach.presenter import choose_presenter, is_presenting, presenter_bar
 
 VIEWS = Path(__file__).with_name("views")
 FAVICON = Path(__file__).parents[1] / "assets" / "favicon.png"

@@ -14,8 +14,8 @@ from pathlib import Path
 import streamlit as st
 
 from app import services
-from app.dial import forget
 from app.language import say
+from app.replay.dial import forget
 from dvt_core.bundle import Bundle, list_models
 from dvt_core.errors import InputError
 

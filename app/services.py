@@ -19,7 +19,7 @@ import streamlit as st
 import torch
 
 from app.benchmark import Benchmark, load_benchmark
-from app.worker import Worker
+from app.work.worker import Worker
 from dvt_core.authors import AUTHORS
 from dvt_core.bundle import CONFIG, WEIGHTS, Bundle, bundled_dir, list_models, load_bundle
 from dvt_core.config import DVTConfig
@@ -232,7 +232,7 @@ def predict(
         picture: `digest` of the picture: its data and its crop.
         thresholds: `num_exits - 1` numbers.
         all_exits: run every exit, also those after the one that answers.
-        _tensor: (1, 3, H, W), from the picture's view (`app.pictures`).
+        _tensor: (1, 3, H, W), from the picture's view (`app.intake.pictures`).
     """
     model, run = get_model(bundle), get_worker().run
     return run(classify, model, _tensor, thresholds, all_exits=all_exits)[0]

@@ -19,9 +19,9 @@ from app import services
 from app.figures.exits import word
 from app.figures.theme import MacUnit, exit_colour, exit_name, ink_on, percent
 from app.figures.tokens import grid_edges
+from app.intake.pictures import Picture, View
 from app.language import say
 from app.live import component
-from app.pictures import Picture, View
 from dvt_core.bundle import Bundle
 from dvt_core.config import DVTConfig
 from dvt_core.macs import exit_macs, stage_macs

@@ -1,6 +1,6 @@
 // Thumbnails of the images in sight: one request for many, none for what was never seen.
 
-const SHEET_IMAGES = 64, SHEET_COLUMNS = 8, AT_ONCE = 2;  // as in app/thumbnail_route.py
+const SHEET_IMAGES = 64, SHEET_COLUMNS = 8, AT_ONCE = 2;  // as in app/intake/thumbnail_route.py
 
 // `address` is what the rows are put behind; `onLoad` is called when a sheet has come.
 export function makeSheets(address, onLoad) {

@@ -11,15 +11,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.batch_intake import command
 from app.figures.exits import word
 from app.figures.theme import MacUnit, exit_colour, exit_name, ink_on, percent
-from app.intake import UPLOAD
+from app.intake.batch_intake import command
+from app.intake.chooser import UPLOAD
+from app.intake.pictures import Picture
+from app.intake.tray import plain, put
 from app.language import say
-from app.pictures import Picture
 from app.sections.batch_live import own_test_table
 from app.sections.batch_source import Shown, plain_text, show_unusable
-from app.tray import plain, put
 from dvt_core.batch import answer_columns, to_csv, to_parquet
 from dvt_core.bundle import Bundle, list_models
 from dvt_core.errors import InputError

@@ -10,7 +10,7 @@ import numpy as np
 from app import services
 from app.figures.theme import MacUnit, exit_palette
 from app.live import component
-from app.replay_data import pack, table_data
+from app.replay.replay_data import pack, table_data
 from app.sections.batch_source import Shown
 from app.services import BY_FILES
 from dvt_core.bundle import Bundle

@@ -14,7 +14,8 @@ import streamlit as st
 from PIL import Image, ImageOps
 
 from app import services
-from app.batch_intake import (
+from app.figures.theme import MacUnit
+from app.intake.batch_intake import (
     MAX_BATCH_BYTES,
     MAX_PICTURES,
     Offer,
@@ -22,14 +23,13 @@ from app.batch_intake import (
     from_folder,
     from_samples,
 )
-from app.figures.theme import MacUnit
-from app.job_panel import forget_job, job_panel, start_job
-from app.jobs import DONE, Job
+from app.intake.tray import plain
 from app.language import say
 from app.linked import linked_choice
 from app.model_choice import allowed_folder, refusal
 from app.services import BY_WEIGHTS
-from app.tray import plain
+from app.work.job_panel import forget_job, job_panel, start_job
+from app.work.jobs import DONE, Job
 from dvt_core.batch import Batch, run_batch
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError

@@ -9,19 +9,19 @@ from typing import Any
 import streamlit as st
 
 from app import services
-from app.dataset_fetch import fetch_panel, find_test_images, open_test_images
-from app.dataset_pictures import dataset_of
-from app.dial import Setting, dial
 from app.figures.easy_hard import stored_trace
 from app.figures.exits import word
 from app.figures.theme import exit_palette
-from app.intake import DATA_SET
+from app.intake.chooser import DATA_SET
+from app.intake.dataset_fetch import fetch_panel, find_test_images, open_test_images
+from app.intake.dataset_pictures import dataset_of
+from app.intake.pictures import Picture, get_view
+from app.intake.thumbnail_route import ServedSet, serve
+from app.intake.thumbs import thumbnail
 from app.language import say
 from app.live import component
-from app.pictures import Picture, get_view
+from app.replay.dial import Setting, dial
 from app.sections.easy_hard_data import get_board_data, is_same_set
-from app.thumbnail_route import ServedSet, serve
-from app.thumbs import thumbnail
 from dvt_core.bundle import Bundle
 from dvt_core.data import ImageSplit
 from dvt_core.errors import InputError

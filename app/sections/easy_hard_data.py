@@ -16,7 +16,7 @@ import streamlit as st
 
 from app import services
 from app.figures.exits import word
-from app.replay_data import pack, table_data
+from app.replay.replay_data import pack, table_data
 from app.services import BY_FILES
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError

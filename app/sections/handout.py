@@ -10,13 +10,13 @@ from typing import TypeVar
 import streamlit as st
 
 from app import services
-from app.dial import ask_in_force, get_choices, resolve
 from app.figures.card import CardWords
 from app.figures.fonts import has_chinese
 from app.figures.handout import Handout, HandoutWords, handout_file
 from app.figures.static_plot import Lines, PlotWords
 from app.figures.theme import MacUnit
 from app.language import ENGLISH, language, say, say_later
+from app.replay.dial import ask_in_force, get_choices, resolve
 from app.sections.lesson_pictures import picture_in_hand
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError

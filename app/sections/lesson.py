@@ -8,12 +8,12 @@ import streamlit as st
 
 from app import services
 from app.language import say
-from app.lesson import Step, go_to
-from app.presenter import is_presenting
 from app.sections.lesson_many import draw_overthinking, draw_resources, draw_shares, draw_tradeoff
 from app.sections.lesson_one import draw_confidence, draw_finest, draw_threshold, draw_tokens
 from app.sections.lesson_reuse import draw_reuse
 from app.sections.quiz import draw_quiz
+from app.teach.lesson import Step, go_to
+from app.teach.presenter import is_presenting
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 

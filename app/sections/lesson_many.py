@@ -8,18 +8,18 @@ import streamlit as st
 
 from app import services
 from app.components import metric
-from app.dial import dial
 from app.figures.lesson import Bar, bars
 from app.figures.scenario import scenario_alt, scenario_figure
 from app.figures.theme import MacUnit, exit_name, percent, times_less
 from app.figures.tradeoff import thresholds_text
-from app.labs import measured_lab
 from app.language import say
-from app.lesson_counts import exit_counts, looking_counts
-from app.presenter import is_presenting
-from app.questions import Question
+from app.replay.dial import dial
+from app.replay.labs import measured_lab
 from app.sections.quiz_question import ask_question
 from app.sections.scenario import scenario_section
+from app.teach.lesson_counts import exit_counts, looking_counts
+from app.teach.presenter import is_presenting
+from app.teach.questions import Question
 from dvt_core.bundle import Bundle
 from dvt_core.scenario import SCENARIOS
 from dvt_core.simulation import DROPS, FixedModel, simulate, totals

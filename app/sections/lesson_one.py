@@ -9,17 +9,14 @@ import numpy as np
 import streamlit as st
 
 from app import services
-from app.dial import dial, in_force
 from app.figures.exits import word
 from app.figures.lesson import TILE_PX, Bar, Tile, bars, data_address, tiles, under_grid
 from app.figures.theme import MacUnit, exit_name, percent
 from app.figures.tokens import enlarge, grid_edges
 from app.figures.tradeoff import thresholds_text
+from app.intake.pictures import Picture, View, get_view
 from app.language import say
-from app.lesson_picks import exits_of, pick_by_confidence, pick_by_exit
-from app.pictures import Picture, View, get_view
-from app.presenter import is_presenting
-from app.questions import Question
+from app.replay.dial import dial, in_force
 from app.sections.lesson_pictures import (
     SampleRuns,
     get_sample_runs,
@@ -27,6 +24,9 @@ from app.sections.lesson_pictures import (
     take_next_sample,
 )
 from app.sections.quiz_question import ask_question
+from app.teach.lesson_picks import exits_of, pick_by_confidence, pick_by_exit
+from app.teach.presenter import is_presenting
+from app.teach.questions import Question
 from app.trace import run_cascade, trace
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError

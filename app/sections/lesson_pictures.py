@@ -12,8 +12,8 @@ import torch
 
 from app import services
 from app.figures.exits import word
-from app.intake import LOOKED_AT, last_picture
-from app.pictures import Picture, View, get_view
+from app.intake.chooser import LOOKED_AT, last_picture
+from app.intake.pictures import Picture, View, get_view
 from dvt_core.bundle import Bundle
 from dvt_core.inference import classify
 from dvt_core.macs import exit_macs

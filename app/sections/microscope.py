@@ -9,9 +9,9 @@ import streamlit as st
 
 from app import services
 from app.figures.theme import MacUnit, percent
+from app.intake.pictures import Picture, View
 from app.language import language, say
 from app.live import component
-from app.pictures import Picture, View
 from app.sections.microscope_data import (
     Choice,
     choice_from,

@@ -19,7 +19,7 @@ from PIL import Image
 
 from app.figures.theme import exit_colour, ink_on
 from app.figures.tokens import grid_edges
-from app.replay_data import pack
+from app.replay.replay_data import pack
 from dvt_core.config import DVTConfig
 from dvt_core.relations import (
     StageRelations,

@@ -9,16 +9,16 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app import services
-from app.dial import in_force
 from app.figures.lesson import TILE_PX, Tile, data_address, tiles
 from app.figures.tokens import enlarge
+from app.intake.pictures import get_view
 from app.language import say
-from app.lesson import guess_of
-from app.pictures import get_view
-from app.questions import Item, Known
-from app.quiz import quiz_round
+from app.replay.dial import in_force
 from app.sections.lesson_pictures import get_sample_runs
 from app.sections.quiz_question import ONLY_SHOWN, ask_question
+from app.teach.lesson import guess_of
+from app.teach.questions import Item, Known
+from app.teach.quiz import quiz_round
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable

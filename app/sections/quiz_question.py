@@ -6,8 +6,8 @@ import streamlit as st
 
 from app.figures.lesson import answered
 from app.language import say
-from app.lesson import guess, guess_of
-from app.questions import Question
+from app.teach.lesson import guess, guess_of
+from app.teach.questions import Question
 
 ONLY_SHOWN = -1  # instead of a guess: the answer was asked for
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.dial import Setting
 from app.figures.theme import exit_name, percent
 from app.figures.tradeoff import thresholds_text
-from app.job_panel import current_job, forget_job, job_panel, start_job
-from app.jobs import DONE
 from app.language import say
+from app.replay.dial import Setting
 from app.sections.real_time_run import BATCH_SIZES, IMAGES, Measured, about_seconds, measuring
+from app.work.job_panel import current_job, forget_job, job_panel, start_job
+from app.work.jobs import DONE
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.timing import PerImage, Timing

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from app import services
-from app.dataset_fetch import find_test_images, open_test_images
 from app.figures.exits import word
-from app.jobs import Job
+from app.intake.dataset_fetch import find_test_images, open_test_images
 from app.language import say
+from app.work.jobs import Job
 from dvt_core.bundle import Bundle
 from dvt_core.data_sources import DATASETS
 from dvt_core.errors import InputError

@@ -6,11 +6,11 @@ import streamlit as st
 import torch
 
 from app import services
-from app.dial import in_force
 from app.figures.exits import word
 from app.figures.theme import exit_name, percent
+from app.intake.pictures import Picture, View
 from app.language import say
-from app.pictures import Picture, View
+from app.replay.dial import in_force
 from dvt_core.bundle import Bundle
 from dvt_core.inference import classify
 from dvt_core.model.switched_off import reuses_of, without_reuse

@@ -14,18 +14,18 @@ from functools import partial
 import streamlit as st
 
 from app import services
-from app import take_home_files as files
-from app.dataset_pictures import dataset_of
 from app.figures.card import Card, CardWords
 from app.figures.static_plot import Lines
 from app.figures.theme import percent
 from app.figures.tradeoff import sweep_csv, tradeoff_figure
-from app.intake import last_picture
-from app.labs import static_models
+from app.intake.chooser import last_picture
+from app.intake.dataset_pictures import dataset_of
+from app.intake.pictures import Picture, View, get_view
 from app.language import say, say_later
 from app.model_choice import current_bundle
-from app.pictures import Picture, View, get_view
-from app.take_home_facts import (
+from app.replay.labs import static_models
+from app.take_home import files
+from app.take_home.facts import (
     Shown,
     curve_lines,
     document,

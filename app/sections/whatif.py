@@ -15,14 +15,14 @@ import torch
 from PIL import Image
 
 from app import services
-from app.dial import Setting
 from app.figures.exits import word
 from app.figures.strip import Card, answer_line, exit_move, exit_ranges, strip, thumbnail
 from app.figures.theme import MacUnit, times_fewer
 from app.figures.tokens import enlarge
 from app.figures.tradeoff import thresholds_text
+from app.intake.pictures import Picture, View, digest
 from app.language import say, say_later
-from app.pictures import Picture, View, digest
+from app.replay.dial import Setting
 from app.sections.whatif_runs import History, Run
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError

@@ -1,7 +1,8 @@
 """Why this class: for every exit, which parts of the picture move a class's logit, side by side.
 
-The maps are computed in the queue of long work (`app.job_panel`), the model runs in the worker.
-What was computed is kept for everyone by picture, weights, method and classes: numbers only.
+The maps are computed in the queue of long work (`app.work.job_panel`), the model runs in the
+worker. What was computed is kept for everyone by picture, weights, method and classes: numbers
+only.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from app.attribution import (
     window_px,
 )
 from app.figures.exits import word
-from app.job_panel import current_job, forget_job, job_panel, start_job
-from app.jobs import Job
+from app.intake.pictures import Picture, View
 from app.language import later, say, say_later
 from app.linked import linked_choice
-from app.pictures import Picture, View
 from app.sections.why_maps import show_maps
+from app.work.job_panel import current_job, forget_job, job_panel, start_job
+from app.work.jobs import Job
 from dvt_core.bundle import Bundle
 from dvt_core.config import DVTConfig
 from dvt_core.errors import InputError

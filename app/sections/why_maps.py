@@ -13,8 +13,8 @@ from app.figures.exits import word
 from app.figures.strip import answer_line
 from app.figures.theme import MacUnit, percent
 from app.figures.tokens import enlarge
+from app.intake.pictures import Picture, View
 from app.language import say
-from app.pictures import Picture, View
 from dvt_core.bundle import Bundle
 from dvt_core.macs import exit_macs
 from dvt_core.results import Prediction

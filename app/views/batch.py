@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from app.dial import dial
 from app.language import say
 from app.model_choice import current_bundle
+from app.replay.dial import dial
 from app.sections.batch_answers import answers_section, labels_section
 from app.sections.batch_live import live_section
 from app.sections.batch_source import Shown, plain_text, source_section

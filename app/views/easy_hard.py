@@ -3,9 +3,9 @@
 import streamlit as st
 
 from app import services
-from app.labs import how_to_measure
 from app.language import say
 from app.model_choice import current_bundle
+from app.replay.labs import how_to_measure
 from app.sections.class_table import class_section
 from app.sections.easy_hard import lanes_section
 from dvt_core.errors import InputError

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from app.intake import choose_picture, last_picture
+from app.intake.chooser import choose_picture, last_picture
+from app.intake.pictures import get_view
 from app.language import say
 from app.linked import linked_choice
 from app.model_choice import current_bundle
-from app.pictures import get_view
 from app.sections.microscope import microscope_section
 from app.sections.why import why_section
 from dvt_core.errors import InputError

@@ -3,11 +3,11 @@
 import streamlit as st
 
 from app.language import say
-from app.lesson import open_step, steps
 from app.model_choice import current_bundle
-from app.presenter import is_presenting, lesson_bar
 from app.sections.handout import handout_section
 from app.sections.lesson import draw_step
+from app.teach.lesson import open_step, steps
+from app.teach.presenter import is_presenting, lesson_bar
 
 lesson = steps()
 number = open_step(len(lesson))

@@ -3,10 +3,10 @@
 import streamlit as st
 
 from app.components import about_classes, about_doubt, answer, picture_panel
-from app.dial import dial
-from app.intake import choose_picture
+from app.intake.chooser import choose_picture
 from app.language import say
 from app.model_choice import current_bundle
+from app.replay.dial import dial
 from app.sections.whatif import whatif_section
 from app.trace import ask_later, run_cascade, trace
 from dvt_core.errors import InputError

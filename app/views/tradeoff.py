@@ -3,11 +3,11 @@
 import streamlit as st
 
 from app import services
-from app.dial import dial
-from app.labs import authors_lab, how_to_measure, measured_lab, static_models
 from app.language import say
 from app.linked import linked_choice
 from app.model_choice import current_bundle
+from app.replay.dial import dial
+from app.replay.labs import authors_lab, how_to_measure, measured_lab, static_models
 from app.sections.real_time import real_time_section
 from app.sections.scenario import scenario_section
 from dvt_core.bundle import Bundle

@@ -6,8 +6,8 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from app.ask import ask_from
-from app.dial import Setting, get_choices, resolve
+from app.replay.ask import ask_from
+from app.replay.dial import Setting, get_choices, resolve
 from dvt_core.bundle import Bundle
 
 MAIN = str(Path(__file__).parents[2] / "app" / "main.py")

@@ -19,7 +19,7 @@ from app.attribution import (
     window_px,
 )
 from app.figures.attribution import full_colour, likeness, overlay, scale_bar, spearman, strength
-from app.worker import Worker
+from app.work.worker import Worker
 from dvt_core.errors import InputError
 from dvt_core.macs import exit_macs
 from dvt_core.model import DynamicViT

@@ -16,9 +16,9 @@ import pytest
 from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
-from app import batch_intake
-from app.batch_intake import command, from_files, from_folder
 from app.figures.theme import MacUnit
+from app.intake import batch_intake
+from app.intake.batch_intake import command, from_files, from_folder
 from app.sections import batch_source
 from app.sections.batch_answers import table_file
 from app.sections.batch_source import SHOWN, Shown

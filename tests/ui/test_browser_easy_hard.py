@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.dataset_fetch import find_test_images
+from app.intake.dataset_fetch import find_test_images
 from dvt_core.bundle import Bundle, load_bundle
 from dvt_core.outcomes import OUTCOMES, by_class, count_outcomes, margins, outcomes
 from dvt_core.thresholds import exit_indices

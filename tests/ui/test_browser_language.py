@@ -14,9 +14,7 @@ def test_the_whole_page_follows_the_choice_and_the_link_keeps_it(page: Page, add
     expect(dial).to_have_text("Ask by")
     expect(page.locator("html")).to_have_attribute("lang", "en")
     page.get_by_role("button", name="中文").or_(page.get_by_role("radio", name="中文")).click()
-    expect(dial).to_have_text(
-        "设定方式"
-    )  # its data differ in nothing but words
+    expect(dial).to_have_text("设定方式")  # its data differ in nothing but words
     expect(page.locator(".trace .status")).to_contain_text("从出口")
     expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
     expect(page).to_have_title(re.compile("看图"))

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from app import services
-from app.ask import Ask, Range, ask_from, ask_from_query
-from app.dial import get_choices
+from app.replay.ask import Ask, Range, ask_from, ask_from_query
+from app.replay.dial import get_choices
 from dvt_core.solver import NEVER
 from tests.ui.driver import LOOK, TRADEOFF, ask, open_app, sent, setting
 from tests.ui.tiny_model import write_bundle

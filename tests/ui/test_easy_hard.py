@@ -16,14 +16,15 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
-from app import dataset_fetch, services, thumbnail_route
+from app import services
 from app.asgi import SECURITY_HEADERS, SecurityHeaders
-from app.dataset_fetch import fetch_test_images, find_test_images, open_test_images
 from app.figures.theme import percent
-from app.jobs import Cancelled
+from app.intake import dataset_fetch, thumbnail_route
+from app.intake.dataset_fetch import fetch_test_images, find_test_images, open_test_images
+from app.intake.thumbnail_route import COLUMNS, SHEET_IMAGES, read_rows, serve
 from app.sections.easy_hard import picked_row
 from app.sections.easy_hard_data import board_data, class_data
-from app.thumbnail_route import COLUMNS, SHEET_IMAGES, read_rows, serve
+from app.work.jobs import Cancelled
 from dvt_core.data_sources import DATASETS
 from dvt_core.errors import InputError
 from dvt_core.outcomes import OUTCOMES, by_class, count_outcomes, margins, outcomes

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app import paste, services, tray
-from app.crop import framed
-from app.pictures import Picture, get_view, unlike_note
+from app import services
+from app.intake import paste, tray
+from app.intake.crop import framed
+from app.intake.pictures import Picture, get_view, unlike_note
 from dvt_core.errors import InputError
 from dvt_core.images import Crop, Preprocess, open_image
 from dvt_core.samples import list_samples
@@ -319,7 +320,7 @@ def two_choosers() -> None:
     import streamlit as st
 
     from app import services
-    from app.intake import choose_picture
+    from app.intake.chooser import choose_picture
 
     bundle = services.get_bundle("tiny")
     for slot in ("", "second"):

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import job_panel
-from app.job_panel import AWAY_S, Presence, job_words
-from app.jobs import CANCELLED, DONE, FAILED, RUNNING, WAITING, Job, JobQueue
+from app.work import job_panel
+from app.work.job_panel import AWAY_S, Presence, job_words
+from app.work.jobs import CANCELLED, DONE, FAILED, RUNNING, WAITING, Job, JobQueue
 from dvt_core.errors import InputError
 from tests.ui.driver import captions
 
@@ -199,7 +199,7 @@ def page():
     """A page with one job, whose gate lies in the session; counts its own runs."""
     import streamlit as st
 
-    from app.job_panel import forget_job, job_panel, start_job
+    from app.work.job_panel import forget_job, job_panel, start_job
     from dvt_core.errors import InputError
 
     st.session_state["runs"] = st.session_state.get("runs", 0) + 1

@@ -9,12 +9,12 @@ from streamlit.testing.v1 import AppTest
 
 from app import services
 from app.language import chinese
-from app.lesson import GUESSES, KEPT_GUESSES, steps
-from app.lesson_counts import exit_counts, looking_counts
-from app.lesson_picks import LEAST_GAP, exits_of, pick_by_confidence, pick_by_exit
-from app.questions import Known
-from app.quiz import quiz_round
 from app.sections.lesson_pictures import get_sample_runs
+from app.teach.lesson import GUESSES, KEPT_GUESSES, steps
+from app.teach.lesson_counts import exit_counts, looking_counts
+from app.teach.lesson_picks import LEAST_GAP, exits_of, pick_by_confidence, pick_by_exit
+from app.teach.questions import Known
+from app.teach.quiz import quiz_round
 from dvt_core.bundle import Bundle
 from dvt_core.images import open_image
 from dvt_core.inference import classify

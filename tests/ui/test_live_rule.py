@@ -6,11 +6,11 @@ import random
 import numpy as np
 import pytest
 
-from app.ask import Ask, Range
-from app.dial import Choices, resolve
 from app.figures.theme import MacUnit, percent, times_less
 from app.figures.tradeoff import thresholds_text
-from app.replay_data import front_data, table_data
+from app.replay.ask import Ask, Range
+from app.replay.dial import Choices, resolve
+from app.replay.replay_data import front_data, table_data
 from dvt_core.bundle import list_models, load_bundle
 from dvt_core.solver import NEVER, pareto_front
 from dvt_core.thresholds import exit_indices, replay, sweep

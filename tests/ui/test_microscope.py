@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from app.pictures import Picture, get_view
+from app.intake.pictures import Picture, get_view
 from app.sections import microscope_data as sent_data
 from app.sections.microscope_data import (
     Choice,

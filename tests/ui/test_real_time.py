@@ -8,7 +8,8 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from app import dataset_fetch, services
+from app import services
+from app.intake import dataset_fetch
 from app.sections import real_time, real_time_run
 from app.sections.real_time import RESULTS
 from dvt_core.errors import InputError
@@ -24,7 +25,7 @@ def page():
     import streamlit as st
 
     from app import services
-    from app.dial import Setting
+    from app.replay.dial import Setting
     from app.sections.real_time import real_time_section
 
     setting = Setting(st.session_state.get("test_thresholds", (0.6, 0.6)), "")

@@ -14,14 +14,14 @@ import pytest
 from PIL import Image
 
 from app import services
-from app.ask import Ask
 from app.figures import fonts
 from app.figures.canvas import save
 from app.figures.card import Card, draw_card
 from app.figures.static_plot import Lines, PlotWords, static_tradeoff
 from app.figures.theme import MacUnit, exit_colour, percent
 from app.figures.tradeoff import sweep_csv, tradeoff_figure
-from app.take_home_files import Asked, card_file, commands, html_file, picture_name
+from app.replay.ask import Ask
+from app.take_home.files import Asked, card_file, commands, html_file, picture_name
 from dvt_core.cli import build_parser, main
 from dvt_core.crop import Crop
 from dvt_core.images import Preprocess

@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.figures.theme import EXIT_COLOURS, percent
 from app.figures.tradeoff import thresholds_text
-from app.pictures import Picture, get_view
+from app.intake.pictures import Picture, get_view
 from app.services import get_bundle
 from app.trace import trace_data
 from dvt_core.bundle import Bundle
@@ -274,7 +274,7 @@ def test_look_of_one_exit_has_nothing_to_ask(models_dir):
 
 @pytest.mark.parametrize("unsure_percent", [0, 100])
 def test_look_hints_at_doubt_only_when_the_last_exit_ran(models_dir, monkeypatch, unsure_percent):
-    monkeypatch.setattr("app.pictures.UNSURE_PERCENT", unsure_percent)
+    monkeypatch.setattr("app.intake.pictures.UNSURE_PERCENT", unsure_percent)
     words = "maybe nothing here is like this model's classes"
     assert words not in captions(open_app(threshold="0"))
     at = open_app(threshold="1")

@@ -8,7 +8,7 @@ import pytest
 from app import services
 from app.figures.theme import exit_colour
 from app.figures.tradeoff import STATIC, sweep_csv
-from app.replay_data import MAX_EXITS, table_data
+from app.replay.replay_data import MAX_EXITS, table_data
 from dvt_core.errors import InputError
 from dvt_core.inference import classify
 from dvt_core.reference_curves import bootstrap_band, oracle_line, random_line

@@ -27,8 +27,8 @@ def page():
     import streamlit as st
 
     from app import services
-    from app.dial import Setting
-    from app.pictures import Picture, get_view
+    from app.intake.pictures import Picture, get_view
+    from app.replay.dial import Setting
     from app.sections.whatif import whatif_section
     from dvt_core.samples import list_samples
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import job_panel, language, services
+from app import language, services
 from app.attribution import GRAD_CAM, GRADIENTS, OCCLUSION, Attribution, attribute, exit_logits
 from app.figures.attribution import likeness
-from app.jobs import CANCELLED, DONE, JobQueue
 from app.sections import why, why_maps
 from app.sections.why import Kept
+from app.work import job_panel
+from app.work.jobs import CANCELLED, DONE, JobQueue
 from dvt_core.images import open_image
 from dvt_core.samples import list_samples
 from tests.ui.driver import captions, html
@@ -25,7 +26,7 @@ def page():
     import streamlit as st
 
     from app import services
-    from app.pictures import Picture, get_view
+    from app.intake.pictures import Picture, get_view
     from app.sections.why import why_section
     from dvt_core.samples import list_samples
 
@@ -235,7 +236,10 @@ def test_a_refusal_is_a_sentence(fresh):
 
 
 def test_every_sentence_has_its_chinese():
-    source = (language.FILE.parent / "sections" / "why.py", language.FILE.parent / "jobs.py")
+    source = (
+        language.FILE.parent / "sections" / "why.py",
+        language.FILE.parent / "work" / "jobs.py",
+    )
     assert all(path.exists() for path in source)
     at = open_page(language="zh", why_method=GRAD_CAM)
     before = language._source[:]

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from app.worker import Worker
+from app.work.worker import Worker
 from dvt_core.errors import InputError
 
 

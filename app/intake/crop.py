@@ -7,8 +7,8 @@ from dataclasses import replace
 import streamlit as st
 from PIL import Image, ImageDraw
 
+from app.intake.pictures import Picture, View, get_view
 from app.language import say
-from app.pictures import Picture, View, get_view
 from dvt_core.bundle import Bundle
 from dvt_core.images import CENTRE, Crop
 

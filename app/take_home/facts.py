@@ -7,14 +7,14 @@ from datetime import date
 from typing import Any, TypeVar
 
 from app import services
-from app.dial import Setting, ask_in_force, get_choices, resolve
 from app.figures.card import CardWords, thresholds_words
 from app.figures.fonts import has_chinese
 from app.figures.static_plot import Lines, PlotWords
 from app.figures.theme import MacUnit
-from app.labs import static_models
 from app.language import later, say_later
-from app.take_home_files import Asked
+from app.replay.dial import Setting, ask_in_force, get_choices, resolve
+from app.replay.labs import static_models
+from app.take_home.files import Asked
 from dvt_core.bundle import Bundle
 from dvt_core.macs import exit_macs
 from dvt_core.threshold_file import SPLITS, threshold_document

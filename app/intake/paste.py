@@ -7,9 +7,9 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
+from app.intake.pictures import Picture
 from app.language import say
 from app.live import component
-from app.pictures import Picture
 from dvt_core.errors import InputError
 from dvt_core.images import MAX_BYTES
 

@@ -14,9 +14,9 @@ import numpy as np
 from app.figures.theme import MacUnit, exit_name, percent
 from app.figures.tradeoff import thresholds_text
 from app.language import say
-from app.lesson_picks import LEAST_GAP
-from app.questions import Item, Known, Question
-from app.quiz_architecture import ask_classes, ask_least, ask_times, ask_tokens, spread
+from app.teach.lesson_picks import LEAST_GAP
+from app.teach.questions import Item, Known, Question
+from app.teach.quiz_architecture import ask_classes, ask_least, ask_times, ask_tokens, spread
 from dvt_core.thresholds import exit_indices, replay, sweep
 
 ASKED = 5  # questions of one round

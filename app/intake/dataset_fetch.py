@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app.job_panel import current_job, forget_job, job_panel, start_job
-from app.jobs import DONE, Cancelled, Job
 from app.language import say
+from app.work.job_panel import current_job, forget_job, job_panel, start_job
+from app.work.jobs import DONE, Cancelled, Job
 from dvt_core.data import ImageSplit, load_split
 from dvt_core.data_hub import cache_folder
 from dvt_core.data_sources import DATASETS, DatasetInfo, as_rows, choose_split, find_folder

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import streamlit as st
 from PIL import ImageOps
 
-from app.pictures import Picture, open_picture
+from app.intake.pictures import Picture, open_picture
 
 THUMB_PX = 128
 BUTTON_PX = 84

@@ -18,7 +18,7 @@ from app import services
 from app.figures.theme import MacUnit, exit_name, exit_palette
 from app.figures.tradeoff import AUTHORS_LINE, STATIC
 from app.language import later, say, say_later
-from app.replay_data import front_data, table_data
+from app.replay.replay_data import front_data, table_data
 from app.services import BY_FILES, Curve
 from dvt_core.authors import AuthorsPoint
 from dvt_core.bundle import Bundle

@@ -9,15 +9,15 @@ import streamlit as st
 
 from app import services
 from app.components import metric
-from app.dial import dial
 from app.figures.exits import word
 from app.figures.theme import MacUnit, percent, times_less
 from app.figures.tradeoff import tradeoff_alt, tradeoff_figure
-from app.intake import last_picture
+from app.intake.chooser import last_picture
+from app.intake.pictures import get_view
 from app.language import say
 from app.live import component
-from app.pictures import get_view
-from app.tradeoff_data import get_tradeoff_data
+from app.replay.dial import dial
+from app.replay.tradeoff_data import get_tradeoff_data
 from dvt_core.authors import AuthorsResults
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError

@@ -10,8 +10,8 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from app.jobs import CANCELLED, FAILED, WAITING, Job, JobQueue
 from app.language import say
+from app.work.jobs import CANCELLED, FAILED, WAITING, Job, JobQueue
 
 POLL_S = 0.5
 AWAY_S = 20.0  # a phone that changes its network is back before

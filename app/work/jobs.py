@@ -1,8 +1,8 @@
 """Long work in the background: one thing at a time, in the order asked, each can be cancelled.
 
-Pictures that people wait for go through the inference worker (`app.worker`). Work of many seconds
-(attributions, batches, downloads) runs here instead, on a thread of its own, and asks that worker
-for a slice of a fraction of a second at a time, so that nobody waits for somebody's batch.
+Pictures that people wait for go through the inference worker (`app.work.worker`). Work of many
+seconds (attributions, batches, downloads) runs here instead, on a thread of its own, and asks that
+worker for a slice of a fraction of a second at a time, so that nobody waits for somebody's batch.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ import numpy as np
 import streamlit as st
 
 from app import services
-from app.dataset_fetch import find_test_images, open_test_images
 from app.figures.exits import word
+from app.intake.dataset_fetch import find_test_images, open_test_images
+from app.intake.pictures import Picture
 from app.language import say
-from app.pictures import Picture
 from dvt_core.bundle import Bundle
 from dvt_core.data import ImageSplit
 from dvt_core.data_sources import DATASETS

@@ -13,9 +13,9 @@ from functools import partial
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from app.intake.pictures import Picture, open_picture
+from app.intake.thumbs import Thumb, strip, thumbnail
 from app.language import say
-from app.pictures import Picture, open_picture
-from app.thumbs import Thumb, strip, thumbnail
 from dvt_core.errors import InputError
 from dvt_core.images import KINDS, MAX_BYTES, MAX_JPEG_PIXELS, MAX_PIXELS
 

@@ -10,14 +10,14 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app.crop import adjust_crop
-from app.dataset_pictures import dataset_of, dataset_picture
+from app.intake.crop import adjust_crop
+from app.intake.dataset_pictures import dataset_of, dataset_picture
+from app.intake.paste import paste_box
+from app.intake.pictures import Picture, View, get_view, open_picture
+from app.intake.thumbs import Thumb, strip, thumbnail
+from app.intake.tray import chosen, complain, draw_tray, limits, put, put_files
 from app.language import later, say, say_later
 from app.linked import linked_choice
-from app.paste import paste_box
-from app.pictures import Picture, View, get_view, open_picture
-from app.thumbs import Thumb, strip, thumbnail
-from app.tray import chosen, complain, draw_tray, limits, put, put_files
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.images import MAX_BYTES

@@ -6,7 +6,7 @@ from random import Random
 
 from app.figures.theme import MacUnit, percent
 from app.language import say
-from app.questions import Item, Known, Question
+from app.teach.questions import Item, Known, Question
 from dvt_core.macs import exit_macs
 
 

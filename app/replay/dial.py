@@ -17,12 +17,12 @@ from typing import Any
 import streamlit as st
 
 from app import services
-from app.ask import WAYS, Ask, Range, ask_from, ask_from_query
-from app.dial_words import dial_names, dial_sentences, way_names
 from app.figures.theme import MacUnit, exit_palette, percent
 from app.figures.tradeoff import thresholds_text
 from app.live import component
-from app.replay_data import front_data
+from app.replay.ask import WAYS, Ask, Range, ask_from, ask_from_query
+from app.replay.dial_words import dial_names, dial_sentences, way_names
+from app.replay.replay_data import front_data
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.macs import exit_macs

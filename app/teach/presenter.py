@@ -12,8 +12,8 @@ from typing import Any
 import streamlit as st
 
 from app.language import say
-from app.lesson import go_to
 from app.live import component
+from app.teach.lesson import go_to
 
 PRESENTER = "presenter"  # session key of the switch, and parameter of the link
 BAR = "lesson_bar"  # key of the component

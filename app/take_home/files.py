@@ -16,12 +16,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from app.ask import Ask
 from app.figures.canvas import save
 from app.figures.card import Card, draw_card
 from app.figures.static_plot import Lines, PlotWords, static_tradeoff
 from app.figures.theme import MacUnit
 from app.language import later
+from app.replay.ask import Ask
 from dvt_core.bundle import Bundle, bundled_dir
 from dvt_core.crop import CENTRE, Crop
 from dvt_core.errors import InputError

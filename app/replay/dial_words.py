@@ -31,7 +31,7 @@ def way_names() -> dict[str, tuple[str, str]]:
 
 
 def dial_sentences(calibration: str) -> dict[str, str]:
-    """Sentences whose {values} are filled in by `app.dial` and by live/dial.js.
+    """Sentences whose {values} are filled in by `app.replay.dial` and by live/dial.js.
 
     Args:
         calibration: how many images the solved thresholds are from; "" if they are the authors'.

@@ -1,0 +1,1 @@
+"""What people take home: facts in force, and the files made of them."""

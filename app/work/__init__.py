@@ -1,0 +1,1 @@
+"""Who computes, and when: the inference worker, and the queue of long work."""
