@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import streamlit as st
 from PIL import Image, ImageOps
@@ -29,7 +27,7 @@ from app.linked import linked_choice
 from app.model_choice import allowed_folder, refusal
 from app.services import BY_WEIGHTS
 from app.work.job_panel import forget_job, job_panel, start_job
-from app.work.jobs import DONE, Job
+from app.work.jobs import DONE, Job, patient_run
 from dvt_core.batch import Batch, run_batch
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
@@ -41,7 +39,6 @@ SHOWN, OFFER = "batch_shown", "batch_offer"  # session keys: the last batch; (of
 SOURCE, LAST = "batch_from", "batch_last"  # session keys: the choice; the same after other pages
 SAMPLES, FILES, DEVICE, FOLDER = "samples", "files", "device-folder", "folder"
 THUMB_PX, MAX_THUMBS = 48, 300  # a longer table has no thumbnails: they travel with every change
-BUSY_TRIES, BUSY_S = 40, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +110,8 @@ def _shown(bundle: Bundle, source: str) -> Shown:
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=BY_WEIGHTS)
 def _run_samples(bundle: Bundle) -> Shown:
     """The samples' batch, once for everybody."""
-    return _work(bundle)(from_samples(list_samples(bundle.class_names)), lambda *_: None)
+    offer = from_samples(list_samples(bundle.class_names))
+    return _work(bundle)(Job(offer.title, ""), offer, lambda *_: None)  # of no queue, ends alone
 
 
 def _offer(source: str, bundle: Bundle) -> Offer | None:
@@ -212,25 +210,17 @@ def _start(bundle: Bundle, offer: Offer) -> None:
         def step(done: int, total: int) -> None:
             job.step(done / total, words.format(done=f"{done:,}", n=f"{total:,}"))
 
-        return work(offer, step)
+        return work(job, offer, step)
 
     start_job(KEY, say("Running {title}", title=plain(offer.title)), run)
 
 
-def _work(bundle: Bundle) -> Callable[[Offer, Callable[[int, int], None]], Shown]:
+def _work(bundle: Bundle) -> Callable[[Job, Offer, Callable[[int, int], None]], Shown]:
     """What runs an offer; it needs no page, as the model and the worker are fetched here."""
     model, worker = services.get_model(bundle), services.get_worker()
     names, weights = bundle.class_names, bundle.weights_sha256
 
-    def patiently(function: Callable[..., Any], *args: Any) -> Any:
-        for _ in range(BUSY_TRIES):
-            try:
-                return worker.run(function, *args)
-            except InputError:  # so many people are looking at pictures: theirs go first
-                time.sleep(BUSY_S)
-        return worker.run(function, *args)
-
-    def work(offer: Offer, step: Callable[[int, int], None]) -> Shown:
+    def work(job: Job, offer: Offer, step: Callable[[int, int], None]) -> Shown:
         thumbs: dict[int, str] = {}
         is_short = len(offer.sources) <= MAX_THUMBS
 
@@ -238,8 +228,9 @@ def _work(bundle: Bundle) -> Callable[[Offer, Callable[[int, int], None]], Shown
             if is_short:
                 thumbs[place] = _thumb(image)
 
+        run = patient_run(job, worker.run)
         batch = run_batch(
-            model, offer.sources, names, data=offer.title, run=patiently, step=step, keep=keep
+            model, offer.sources, names, data=offer.title, run=run, step=step, keep=keep
         )
         return Shown(offer, batch, weights, thumbs)
 

@@ -19,7 +19,7 @@ from app import services
 from app.figures.exits import word
 from app.intake.dataset_fetch import find_test_images, open_test_images
 from app.language import say
-from app.work.jobs import Job
+from app.work.jobs import Job, patient_run
 from dvt_core.bundle import Bundle
 from dvt_core.data_sources import DATASETS
 from dvt_core.errors import InputError
@@ -70,11 +70,12 @@ def measuring(bundle: Bundle, thresholds: tuple[float, ...]) -> Callable[[Job], 
         InputError: there are no pictures that can be opened.
     """
     images, source = _pictures(bundle)
-    model, run = services.get_model(bundle), services.get_worker().run
+    model, worker = services.get_model(bundle), services.get_worker()
     words = [_words(size) for size in BATCH_SIZES]
 
     def work(job: Job) -> Measured:
         timings: list[Timing] = []
+        run = patient_run(job, worker.run)
         for index, size in enumerate(BATCH_SIZES):
             tell = _progress(job, index, words[index])
             part = _share(model, run, thresholds, images, size, timings)

@@ -29,7 +29,7 @@ from app.language import later, say, say_later
 from app.linked import linked_choice
 from app.sections.why_maps import show_maps
 from app.work.job_panel import current_job, forget_job, job_panel, start_job
-from app.work.jobs import Job
+from app.work.jobs import Job, patient_run
 from dvt_core.bundle import Bundle
 from dvt_core.config import DVTConfig
 from dvt_core.errors import InputError
@@ -221,7 +221,7 @@ def _start(bundle: Bundle, view: View, key: Key) -> None:
 
 def _work(bundle: Bundle, view: View, key: Key) -> Callable[[Job], tuple[Attribution, ...]]:
     """What the job does; everything of the session, words too, is taken here."""
-    model, run, kept = services.get_model(bundle), services.get_worker().run, get_kept()
+    model, worker, kept = services.get_model(bundle), services.get_worker(), get_kept()
     exits, (*_, method, targets) = bundle.config.num_exits, key
     words = [say("exit {n} of {exits}", n=i + 1, exits=exits) for i in range(exits)]
 
@@ -232,6 +232,7 @@ def _work(bundle: Bundle, view: View, key: Key) -> Callable[[Job], tuple[Attribu
             def step(done: float, index: int) -> None:
                 job.step(done, words[index])
 
+            run = patient_run(job, worker.run)
             result = attribute(model, view.tensor, targets, method, run=run, step=step)
             kept.put(key, result)
         return result

@@ -15,11 +15,13 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from app.language import say
+from app.work.worker import Busy
 from dvt_core.errors import InputError
 
 WAITING, RUNNING, DONE, FAILED, CANCELLED = "waiting", "running", "done", "failed", "cancelled"
 OPEN = (WAITING, RUNNING)
 SETTLED_S = 0.5  # a pace measured over less says nothing
+RETRY_S, PATIENCE_S = 0.2, 20.0  # between two tries of a busy worker; after the first refusal
 
 logger = logging.getLogger(__name__)
 
@@ -122,6 +124,33 @@ class Job:
     def _end(self, state: str) -> None:
         self.state = state
         self._work = None  # it may hold pictures; the session keeps the job, not those
+
+
+def patient_run(job: Job, run: Callable[..., Any]) -> Callable[..., Any]:
+    """The worker's `run` for a job: pictures that people look at go first, the job tries again.
+
+    A cancel ends the job at the next try; after `PATIENCE_S` of refusals the job fails, so that a
+    worker that hangs does not hold the queue for ever. Errors of the function are passed on.
+
+    Args:
+        job: asked before every new try.
+        run: `Worker.run`.
+    """
+
+    def patiently(function: Callable[..., Any], *args: Any) -> Any:
+        until = None
+        while True:
+            try:
+                return run(function, *args)
+            except Busy:
+                now = time.monotonic()
+                until = until or now + PATIENCE_S
+                if now >= until:
+                    raise
+            time.sleep(RETRY_S)
+            job.step(job.fraction)
+
+    return patiently
 
 
 class JobQueue:

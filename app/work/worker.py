@@ -13,6 +13,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class Busy(InputError):
+    """The worker has no time now: its queue is full, or no answer came in time."""
+
+
 class Worker:
     """Runs calls one at a time, in order.
 
@@ -42,10 +46,10 @@ class Worker:
         """The function's result, computed on the worker's thread.
 
         Raises:
-            InputError: the queue is full, or the result did not come in time.
+            Busy: the queue is full, or the result did not come in time.
         """
         if not self._slots.acquire(blocking=False):
-            raise InputError(
+            raise Busy(
                 f"the model is busy with {self._max_waiting} other pictures, try again shortly"
             )
         try:
@@ -58,6 +62,6 @@ class Worker:
             return future.result(self._timeout_s)
         except TimeoutError:
             future.cancel()
-            raise InputError(
+            raise Busy(
                 f"the model gave no answer within {self._timeout_s:g} s, try again shortly"
             ) from None

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.work import job_panel
+from app.work import job_panel, jobs
 from app.work.job_panel import AWAY_S, Presence, job_words
-from app.work.jobs import CANCELLED, DONE, FAILED, RUNNING, WAITING, Job, JobQueue
+from app.work.jobs import CANCELLED, DONE, FAILED, RUNNING, WAITING, Job, JobQueue, patient_run
+from app.work.worker import Busy
 from dvt_core.errors import InputError
 from tests.ui.driver import captions
 
@@ -100,6 +101,40 @@ def test_work_that_fails_after_it_was_cancelled_was_cancelled():
     job.cancel()
     gate.let_through.set()
     assert ended(job) == [CANCELLED]
+
+
+def test_a_job_whose_worker_is_busy_tries_again_and_a_cancel_ends_it_soon():
+    asked = threading.Event()
+
+    def busy(function, *args):
+        asked.set()
+        raise Busy("the model is busy")
+
+    job = JobQueue().submit("a", "maps", lambda job: patient_run(job, busy)(divmod, 7, 2))
+    assert asked.wait(20)
+    job.cancel()
+    began = time.monotonic()
+    assert ended(job) == [CANCELLED] and time.monotonic() - began < 0.5
+
+
+def test_only_a_busy_worker_is_asked_again_and_not_for_ever(monkeypatch):
+    monkeypatch.setattr(jobs, "RETRY_S", 0.001)
+    job, errors = Job("maps", "a"), [Busy("busy"), Busy("busy")]
+
+    def run(function, *args):
+        if errors:
+            raise errors.pop()
+        return function(*args)
+
+    assert patient_run(job, run)(divmod, 7, 2) == (3, 1)
+    errors += [Busy("busy"), InputError("no such class")]
+    with pytest.raises(InputError, match="no such class"):
+        patient_run(job, run)(divmod, 7, 2)
+    assert len(errors) == 1  # not asked again
+    monkeypatch.setattr(jobs, "PATIENCE_S", 0.01)
+    errors += [Busy("busy")] * 10_000
+    with pytest.raises(Busy):
+        patient_run(job, run)(divmod, 7, 2)
 
 
 def test_a_job_keeps_its_result_but_not_its_work():

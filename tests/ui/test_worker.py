@@ -4,8 +4,7 @@ import threading
 
 import pytest
 
-from app.work.worker import Worker
-from dvt_core.errors import InputError
+from app.work.worker import Busy, Worker
 
 
 def test_worker_runs_everything_on_one_thread():
@@ -32,7 +31,7 @@ def test_worker_turns_away_what_it_cannot_queue():
     busy = threading.Thread(target=worker.run, args=(hold,))
     busy.start()
     started.wait(10)
-    with pytest.raises(InputError, match="busy"):
+    with pytest.raises(Busy, match="busy"):
         worker.run(int)
     release.set()
     busy.join()
@@ -41,6 +40,6 @@ def test_worker_turns_away_what_it_cannot_queue():
 
 def test_worker_does_not_wait_for_ever():
     release = threading.Event()
-    with pytest.raises(InputError, match="no answer within"):
+    with pytest.raises(Busy, match="no answer within"):
         Worker(timeout_s=0.05).run(release.wait, 10)
     release.set()
