@@ -253,6 +253,7 @@ class Microscope {
     const key = this.keyNow();
     const logits = limitOf(choice.scope, "logits", stages, choice.stage, [rows.own, rows.reused, rows.sum]);
     const most = limitOf(choice.scope, "attention", stages, choice.stage, [rows.attention]);
+    const ofClass = { ...triple(rows.own[0], rows.sum[0]), attention: percent(rows.attention[0]) };
     for (const kind of ["own", "reused", "sum", "attention"]) {
       const isEmpty = kind === "reused" && !stage.is_reusing;
       const colour = this.colourer(kind === "attention" ? kind : "logits", kind === "attention" ? most : logits);
@@ -262,14 +263,13 @@ class Microscope {
       });
       maps[kind].say(words.titles[kind], note);
       paint(maps[kind], { cells: shown.slice(1), through: this.through, marks: [query, [key, "key"]] });
-      const value = kind === "attention" ? percent(rows.attention[0]) : fixed(rows[kind][0], 2);
-      maps[kind].paintToken(isEmpty ? words.class_token : `${words.class_token} ${value}`, shown[0]);
+      maps[kind].paintToken(isEmpty ? words.class_token : `${words.class_token} ${ofClass[kind]}`, shown[0]);
       maps[kind].token.setAttribute("aria-pressed", key === 0);
     }
-    const { own, reused, sum, attention } = rows.raw;
+    const { own, sum, attention } = rows.raw, said = triple(own[key], sum[key]);
     parts.reading.textContent = fill(stage.is_reusing ? words.reading : words.reading_own, {
-      token, key: this.nameOf(key, stage.grid), own: fixed(own[key], 2), reused: `${reused[key] < 0 ? "−" : "+"} ${fixed(Math.abs(reused[key]), 2)}`,
-      sum: fixed(sum[key], 2), share: percent(attention[key]),
+      token, key: this.nameOf(key, stage.grid), own: said.own, reused: said.added, sum: said.sum,
+      share: percent(attention[key]),
     });
     this.drawScales(logits, most);
   }
@@ -282,7 +282,7 @@ class Microscope {
         node("i", { style: `background:linear-gradient(90deg,${stops.join(",")})` }), ends[1]);
     };
     this.parts.bars.replaceChildren(
-      node("span", {}, words.scale_logits), bar(colours.logits, fixed(-logits, 1), signed(logits, 1)),
+      node("span", {}, words.scale_logits), bar(colours.logits, written(-logits, 1), signed(logits, 1)),
       node("span", {}, words.scale_attention), bar(colours.attention, "0 %", percent(most)),
       node("span", { className: "frames" }, words.frames));
   }

@@ -21,6 +21,24 @@ export function rowsOf(stage, layer, head, query) {
   return { own, reused, sum, attention: softmax(sum) };
 }
 
+// A number with a typographic minus; "0.00" has none.
+export function written(x, digits) {
+  const text = fixed(x, digits);
+  return Number(text) < 0 ? text.replace("-", "−") : fixed(Math.abs(x), digits);
+}
+
+// own + reused = sum as printed, so that the printed numbers add up: own and sum are rounded, reused
+// is their difference. It differs from its own rounding by at most one unit of the last digit.
+// `added` is reused as a term: "+ 1.20" or "− 1.20".
+export function triple(own, sum, digits = 2) {
+  const scale = 10 ** digits, units = (x) => Math.round(scale * Number(fixed(x, digits)));
+  const reused = (units(sum) - units(own)) / scale;
+  return {
+    own: written(own, digits), reused: written(reused, digits), sum: written(sum, digits),
+    added: `${reused < 0 ? "−" : "+"} ${written(Math.abs(reused), digits)}`,
+  };
+}
+
 export function softmax(logits) {
   const most = Math.max(...logits);
   const powers = logits.map((z) => Math.exp(z - most));

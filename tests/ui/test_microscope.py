@@ -37,6 +37,7 @@ from tests.ui.tiny_model import write_bundle
 
 INSIDE = "views/inside.py"
 FILES = ("rule.js", "microscope_math.js")
+MINUS = "\N{MINUS SIGN}"
 
 
 def js(calls: list[list[Any]]) -> list[Any]:
@@ -151,6 +152,22 @@ def test_browser_adds_up_and_takes_the_softmax_as_the_model_does(data):
         np.testing.assert_allclose(row["sum"], kept.relations[0, head, query], atol=1e-6)
         np.testing.assert_allclose(row["attention"], kept.attention[0, head, query], atol=1e-7)
         np.testing.assert_allclose(np.add(row["own"], row["reused"]), row["sum"], atol=1e-12)
+
+
+def test_printed_own_and_reused_add_up_to_the_printed_sum():
+    random = np.random.default_rng(5)
+    own, reused = random.normal(0, 4, (2, 2000))
+    own[:3], reused[:3] = (-0.424, 0.001, -0.004), (-3.722, -0.002, 0.004)
+    total = own + reused
+    asked = [["triple", [a, s]] for a, s in zip(own.tolist(), total.tolist(), strict=True)]
+    for a, r, s, said in zip(own, reused, total, js(asked), strict=True):
+        assert "-" not in "".join(said.values()) and f"{MINUS}0.00" not in said.values()
+        shown = {key: float(said[key].replace(MINUS, "-")) for key in ("own", "reused", "sum")}
+        assert round(100 * (shown["own"] + shown["reused"] - shown["sum"])) == 0, said
+        assert shown["own"] == float(f"{a:.2f}") and shown["sum"] == float(f"{s:.2f}")
+        assert round(100 * abs(shown["reused"] - float(f"{r:.2f}"))) <= 1
+        term = said["added"].replace(f"{MINUS} ", "-").replace("+ ", "")
+        assert float(term) == shown["reused"] and said["added"][1] == " "
 
 
 def test_browser_has_no_rows_of_a_layer_that_is_not_there(data):
@@ -342,8 +359,8 @@ def test_clicks_and_keys_are_answered_in_the_browser(page, address):
     own, sum_ = kept.own[1, 2, 1, key], kept.relations[1, 2, 1, key]
     share = 100 * kept.attention[1, 2, 1, key]
     reading = page.locator(".reading")
-    expect(reading).to_contain_text(f"Key: {name}. Own {own:.2f}")
-    expect(reading).to_contain_text(f"= {sum_:.2f} → {share:.1f} %")
+    expect(reading).to_contain_text(f"Key: {name}. Own {own:.2f}".replace("-", MINUS))
+    expect(reading).to_contain_text(f"= {sum_:.2f} → {share:.1f} %".replace("-", MINUS))
     expect(page).to_have_url(re.compile(r"microscope=3\.2\.3\.1-1\.map"))
     page.get_by_role("radio", name="1 · 4x4").check(force=True)
     expect(page.get_by_text("nothing reused")).to_be_visible()
