@@ -238,8 +238,7 @@ function showFilter(page) {
     controls[end].shown.textContent = percent(filter[end], 0);
   }
   chips.forEach(({ chip }, o) => chip.setAttribute("aria-pressed", filter.outcome === o));
-  controls.reset.hidden = filter.label < 0 && filter.low === 0 && filter.high === 1
-    && filter.outcome < 0 && filter.exits.every(Boolean);
+  controls.reset.hidden = isOpen(filter);
 }
 
 // --- frames --------------------------------------------------------------------------------
@@ -489,7 +488,10 @@ function drawSamples(page) {
   const samples = page.data.samples ?? [];
   if (!samples.length || !page.now) return;
   page.sampleNodes ??= [];
-  for (const lane of page.lanes) lane.samples.hidden = false;
+  // They are no images of the test set: a filter, which asks for some of it, leaves them out.
+  const isShown = isOpen(page.filter);
+  for (const lane of page.lanes) lane.samples.hidden = !isShown;
+  if (!isShown) return;
   samples.forEach((sample, k) => {
     let node = page.sampleNodes[k];
     if (!node?.isConnected) {

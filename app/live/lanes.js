@@ -46,6 +46,12 @@ export function confidenceOf(board, i, e) {
   return e < board.table.rows.length ? board.table.rows[e][i] : board.last[i];
 }
 
+// Whether a filter keeps every image; the order is no filter.
+export function isOpen(filter) {
+  return filter.label < 0 && filter.outcome < 0 && filter.low <= 0 && filter.high >= 1
+    && filter.exits.every(Boolean);
+}
+
 // The images that pass the filters, sorted: per lane its groups (one per outcome, in order), and
 // where each stands in `board.order`. A filter: {label, exits, low, high, outcome, sort}; label and
 // outcome are -1 for all, exits one boolean per lane, low and high confidences 0..1, both included.

@@ -66,8 +66,8 @@ def find_pictures(bundle: Bundle, table: ExitTable) -> Pictures:
     place = find_test_images(name) if name else None
     if place is None:
         words = say(
-            "The test images are not on this machine: cards show words and confidences, the "
-            "pictures in the lanes are the built-in samples."
+            "The test images are not on this machine: cards show words and confidences. Built-in "
+            "samples stand above them while no filter is set."
         )
         return Pictures(None, words, name)
     try:
@@ -78,7 +78,7 @@ def find_pictures(bundle: Bundle, table: ExitTable) -> Pictures:
     except (InputError, OSError) as error:
         words = say(
             "The data set in {folder} cannot be shown ({error}): cards show words and "
-            "confidences, the pictures in the lanes are the built-in samples.",
+            "confidences. Built-in samples stand above them while no filter is set.",
             folder=place,
             error=error,
         )
@@ -108,11 +108,12 @@ def lanes_section(bundle: Bundle, table: ExitTable) -> None:
         "thumbs": {"address": pictures.served.address} if pictures.served else None,
         "samples": [] if pictures.served else _samples(bundle),
     }
+    with st.container(key="lanes_pictures"):  # one place: the lanes keep theirs while it changes
+        st.caption(pictures.words)
+        if pictures.served is None and pictures.name:
+            fetch_panel(pictures.name)
     result = _mount(key="lanes", data=data, on_picked_change=_do_nothing)
     row = picked_row(getattr(result, "picked", None), table.n)
-    st.caption(pictures.words)
-    if pictures.served is None and pictures.name:
-        fetch_panel(pictures.name)
     if row is not None and pictures.served:
         _open_in_look(int(table.indices[row]))
     if row is not None:

@@ -93,6 +93,13 @@ def test_filters_keep_what_they_say(part):
     assert sorted(shown) == np.flatnonzero(keep).tolist() and 0 < len(shown) < table.n
 
 
+def test_samples_are_shown_only_while_no_filter_is_set():
+    whole = {**ALL, "exits": [True] * 3}
+    parts = [{}, {"sort": "sure"}, {"label": 0}, {"outcome": 0}, *FILTERS]
+    calls = [("isOpen", [{**whole, **part}]) for part in parts]
+    assert call_js(FILES, calls) == [True, True] + [False] * (len(parts) - 2)
+
+
 @pytest.mark.parametrize("sort", ["near", "far", "sure", "unsure", "number"])
 def test_cards_of_a_group_are_sorted(sort):
     table, thresholds = cascade_table(n=800), [0.7, 0.6]
@@ -352,6 +359,14 @@ def test_without_the_data_set_the_page_says_so_and_shows_samples(models_dir, no_
     assert data["thumbs"] is None and len(data["samples"]) > 5
     sample = data["samples"][0]
     assert sample["picture"].startswith("data:image/jpeg") and len(sample["confidences"]) == 3
+
+
+def test_where_the_pictures_come_from_is_said_above_the_lanes(models_dir, no_data):
+    section = next(one for one in open_app(PAGE).main.children.values() if hasattr(one, "children"))
+    dial, said, lanes = section.children.values()
+    assert [one.type for one in (dial, said)] == ["flex_container"] * 2
+    assert lanes.proto.id.endswith("-lanes") and said.proto.id.endswith("-lanes_pictures")
+    assert "not on this machine" in said.children[0].value
 
 
 def test_the_stored_answers_of_a_clicked_image_are_shown(models_dir, no_data):
