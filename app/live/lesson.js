@@ -1,9 +1,11 @@
-// The lesson's bar: a dot per step, back and next. Keys move it as presenters' remotes send them,
-// but only while no slider, field or button uses the keyboard itself.
+// The lesson's bar: a dot per step, back and next. PageUp and PageDown, which presenters' remotes
+// send, move it unless someone is typing; the other keys belong first to what has the focus.
 
 const bars = new WeakMap();
 const BACK = ["ArrowLeft", "PageUp"];
 const NEXT = ["ArrowRight", "PageDown"];
+const PAGED = ["PageUp", "PageDown"];
+const UNTYPED = ["range", "checkbox", "radio", "button", "submit", "reset", "color", "file", "image"];
 const TYPED = "input, textarea, select, [contenteditable], [role=slider], [role=combobox], "
   + "[role=listbox], [role=radiogroup], [role=tablist], [role=dialog], [role=menu], [role=grid]";
 
@@ -23,8 +25,15 @@ export function stepLink(address, number) {
   return url.pathname + url.search;
 }
 
-// Whether the element that has the focus, or one around it, uses these keys itself.
-function isTaken(path) {
+// Whether text is typed or chosen in this element.
+function isText(node) {
+  if (node.localName === "input") return !UNTYPED.includes(node.type);
+  return ["textarea", "select"].includes(node.localName) || Boolean(node.isContentEditable);
+}
+
+// Whether the element that has the focus, or one around it, uses this key itself.
+export function isTaken(path, key) {
+  if (PAGED.includes(key)) return path.some(isText);
   return path.some((node) => node.matches?.(TYPED));
 }
 
@@ -46,12 +55,19 @@ function node(tag, attributes, ...children) {
 class Bar {
   constructor(root) {
     this.root = root;
-    this.onKey = (event) => this.press(event);
+    this.onKey = (event) => {
+      if (!PAGED.includes(event.key)) this.press(event);
+    };
+    this.onPage = (event) => {
+      if (PAGED.includes(event.key)) this.press(event);
+    };
     document.addEventListener("keydown", this.onKey);
+    document.addEventListener("keydown", this.onPage, true); // before a slider or a map sees it
   }
 
   close() {
     document.removeEventListener("keydown", this.onKey);
+    document.removeEventListener("keydown", this.onPage, true);
   }
 
   take(data, send) {
@@ -113,13 +129,14 @@ class Bar {
     const { data } = this;
     if (event.key === "Escape") {
       const path = focusPath();
-      if (isTaken(path)) path[0].blur(); // a slider gives the keys back first
+      if (isTaken(path, event.key)) path[0].blur(); // a slider gives the keys back first
       else if (data.presenting) this.send("leave");
       return;
     }
     const to = data.titles.length ? stepAfter(event.key, this.number, data.titles.length) : null;
-    if (to === null || isTaken(focusPath())) return;
+    if (to === null || isTaken(focusPath(), event.key)) return;
     event.preventDefault();
+    event.stopPropagation();
     this.go(to);
   }
 }

@@ -23,7 +23,7 @@ def _is_in_sight(what: Locator) -> None:
     assert box and box["y"] >= 0 and box["y"] + box["height"] <= PROJECTOR, (what, box)
 
 
-def test_a_remote_moves_the_lesson_but_not_while_the_dial_has_the_focus(page, address):
+def test_a_remote_moves_the_lesson_and_arrows_a_dial_that_has_the_focus(page, address):
     page.goto(f"{address}/lesson?step=2")
     _at_step(page, 2)
     for key, number in (("PageDown", 3), ("ArrowRight", 4), ("PageUp", 3), ("PageDown", 4)):
@@ -35,6 +35,12 @@ def test_a_remote_moves_the_lesson_but_not_while_the_dial_has_the_focus(page, ad
     slider.press("ArrowLeft")
     expect(slider).to_have_value(f"{before - 0.01:.2g}")
     _at_step(page, 4)
+    slider.press("PageDown")  # a remote moves the lesson, the dial stays where it is
+    _at_step(page, 5)
+    page.keyboard.press("PageUp")
+    _at_step(page, 4)
+    expect(threshold_slider(page)).to_have_value(f"{before - 0.01:.2g}")
+    threshold_slider(page).focus()
     page.keyboard.press("Escape")  # gives the keys back to the lesson
     page.keyboard.press("ArrowLeft")
     _at_step(page, 3)
