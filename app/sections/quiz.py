@@ -50,13 +50,14 @@ def draw_quiz(bundle: Bundle) -> None:
             text=item.question.text,
         )
     )
-    if item.picture is None:
-        is_answered = ask_question(item.question, is_text_shown=False) is not None
+    if item.pictures:
+        widths = [len(item.pictures), 3]
+        shown, told = st.columns(widths, gap="medium", vertical_alignment="center")
+        _show(bundle, item.pictures, shown)
     else:
-        shown, told = st.columns([1, 3], gap="medium", vertical_alignment="center")
-        _show(bundle, item.picture, shown)
-        with told:
-            is_answered = ask_question(item.question, is_text_shown=False) is not None
+        told = st.container()
+    with told:
+        is_answered = ask_question(item.question, is_text_shown=False) is not None
     with st.container(horizontal=True, vertical_alignment="center"):
         if is_answered and asked.place + 1 < len(items):
             st.button(
@@ -100,10 +101,14 @@ def _table(bundle: Bundle) -> ExitTable | None:
         return None
 
 
-def _show(bundle: Bundle, place: int, room: DeltaGenerator) -> None:
-    picture = get_sample_runs(bundle).pictures[place]
-    seen = enlarge(get_view(bundle, picture).seen, TILE_PX)
-    room.html(tiles([Tile(data_address(seen), picture.name, picture.name)]))
+def _show(bundle: Bundle, places: tuple[int, ...], room: DeltaGenerator) -> None:
+    """The samples that a question is about, as the model sees them, under their names."""
+    parts = []
+    for place in places:
+        picture = get_sample_runs(bundle).pictures[place]
+        seen = enlarge(get_view(bundle, picture).seen, TILE_PX)
+        parts.append(Tile(data_address(seen), picture.name, picture.name))
+    room.html(tiles(parts))
 
 
 def _score(items: tuple[Item, ...]) -> None:

@@ -61,7 +61,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Item:
-    """A question of a round, and the sample it is about; None for none."""
+    """A question of a round, and the samples it is about."""
 
     question: Question
-    picture: int | None = None
+    pictures: tuple[int, ...] = ()

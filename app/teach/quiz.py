@@ -20,7 +20,8 @@ from app.teach.quiz_architecture import ask_classes, ask_least, ask_times, ask_t
 from dvt_core.thresholds import exit_indices, replay, sweep
 
 ASKED = 5  # questions of one round
-NUM_TESTED = 100  # pictures of the question about exit shares
+PER = 100  # test pictures of the question about exit shares
+FAR = 12  # of 100, between two of its options
 SHARED = (0.5, 0.6, 0.7, 0.8, 0.9)  # thresholds that are asked about
 CLEAR = 0.002  # of accuracy, below which two settings count as equal
 
@@ -60,29 +61,33 @@ def _which_exit(known: Known, random: Random) -> Item | None:
         say("The confidences are {shares}.", shares=shares),
         (known.weights, threshold, known.names[place]),
     )
-    return Item(question, place)
+    return Item(question, (place,))
 
 
 def _of_100(known: Known, random: Random) -> Item | None:
-    """How many of 100 test pictures leave at exit 1 now."""
-    table, rows = known.table, None
-    if table is None or table.num_exits == 1 or table.n < NUM_TESTED:
+    """How many of 100 test pictures leave at exit 1 now; counted on all of them."""
+    table = known.table
+    if table is None or table.num_exits == 1:
         return None
-    rows = random.sample(range(table.n), NUM_TESTED)
-    right = int((exit_indices(table, known.thresholds)[rows] == 0).sum())
-    options = spread(right, 12, 100, random)
+    share = float((exit_indices(table, known.thresholds) == 0).mean())
+    right = round(PER * share)
+    options = spread(right, FAR, PER, random)
     question = Question(
         "of_100",
         say(
-            "Of {count} test pictures, drawn at random: how many leave at exit 1 at threshold "
+            "Of {count} test pictures, how many leave at exit 1, on average, at threshold "
             "{threshold}?",
-            count=NUM_TESTED,
+            count=PER,
             threshold=thresholds_text(known.thresholds),
         ),
         tuple(map(str, options)),
         options.index(right),
-        say("Counted in the stored results of these {count} pictures.", count=NUM_TESTED),
-        (known.weights, known.thresholds, tuple(rows)),
+        say(
+            "Of all {count} test pictures {share} leave there.",
+            count=f"{table.n:,}",
+            share=percent(share),
+        ),
+        (known.weights, known.thresholds, tuple(options)),
     )
     return Item(question)
 
@@ -165,7 +170,7 @@ def _rule(known: Known, random: Random) -> Item | None:
 
 
 def _surer(known: Known, random: Random) -> Item | None:
-    """On which of two samples exit 1 is surer, by name."""
+    """On which of two samples exit 1 is surer; both are shown."""
     sure = known.confidences[:, 0]
     pairs = [pair for pair in combinations(range(len(sure)), 2) if _differ(*sure[list(pair)])]
     if not pairs:
@@ -177,10 +182,16 @@ def _surer(known: Known, random: Random) -> Item | None:
         say("On which of these two samples is exit 1 surer?"),
         (known.names[first], known.names[second]),
         int(said[1] > said[0]),
-        say("{first} against {last}.", first=percent(said[0]), last=percent(said[1])),
+        say(
+            "{first}: {first_share}; {second}: {second_share}.",
+            first=known.names[first],
+            first_share=percent(said[0]),
+            second=known.names[second],
+            second_share=percent(said[1]),
+        ),
         (known.weights, first, second),
     )
-    return Item(question)
+    return Item(question, (first, second))
 
 
 def _differ(first: float, second: float) -> bool:
