@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app.intake.crop import adjust_crop
-from app.intake.dataset_pictures import dataset_of, dataset_picture
+from app.intake.dataset_pictures import IMAGE, dataset_of, dataset_picture, linked_picture
 from app.intake.paste import paste_box
 from app.intake.pictures import Picture, View, get_view, open_picture
 from app.intake.thumbs import Thumb, strip, thumbnail
@@ -23,6 +23,7 @@ from dvt_core.errors import InputError
 from dvt_core.images import MAX_BYTES
 from dvt_core.samples import Sample, list_samples
 
+LOOKED_FROM = "looked_from"  # session key: which of the sources below it came from
 LOOKED_AT = "looked_at"  # session key: the picture that Look shows
 SAMPLES, UPLOAD, CAMERA, DATA_SET = "samples", "upload", "camera", "data set"  # in the link
 _SOURCES = {
@@ -51,28 +52,46 @@ def choose_picture(bundle: Bundle, slot: str = "") -> tuple[Picture, View]:
             picture = _own(source, prefix)
         elif source == DATA_SET:
             picture = _of_data_set(bundle, prefix)
-    picture = picture or sample
+    if not slot:
+        st.session_state[LOOKED_FROM] = source if picture else SAMPLES
     with chooser:
-        picture = adjust_crop(bundle, picture, prefix)
+        picture = adjust_crop(bundle, picture or sample, prefix)
     if not slot:
         st.session_state[LOOKED_AT] = picture
     return picture, get_view(bundle, picture)
 
 
 def last_picture(bundle: Bundle) -> Picture:
-    """The picture last looked at in this session, for pages without a chooser; else a sample."""
-    return st.session_state.get(LOOKED_AT) or _pick_sample(bundle, "", is_shown=False)
+    """The picture last looked at in this session, for pages without a chooser.
+
+    In a fresh session the one that the link names, else a sample. The page's own link names it,
+    too, but for a person's own picture, which no link can bring back.
+    """
+    picture = st.session_state.get(LOOKED_AT)
+    if picture is None:
+        linked = linked_picture(bundle) if st.query_params.get("from") == DATA_SET else None
+        return linked or _pick_sample(bundle, "", is_shown=False)
+    source = st.session_state.get(LOOKED_FROM)
+    if source == SAMPLES:
+        _pick_sample(bundle, "", is_shown=False)
+    elif source == DATA_SET:
+        st.query_params["from"] = DATA_SET
+        st.query_params[IMAGE] = str(st.session_state.get(f"{IMAGE}_before", 0))
+    return picture
 
 
 def _ask_source(bundle: Bundle, chooser: DeltaGenerator, prefix: str) -> str:
     sources = {name: say_later(words) for name, words in _SOURCES.items()}
     if not dataset_of(bundle):
         del sources[DATA_SET]
+    key = f"{prefix}from"
+    if not prefix and key not in {*st.session_state, *st.query_params}:  # back from another page
+        st.session_state[key] = st.session_state.get(LOOKED_FROM, SAMPLES)
     return linked_choice(
         chooser.segmented_control,
         say("Picture from"),
         sources,
-        key=f"{prefix}from",
+        key=key,
         required=True,
         wrap=True,
     )
@@ -133,7 +152,9 @@ def _pick_sample(bundle: Bundle, prefix: str, *, is_shown: bool) -> Picture:
     samples = {sample.id: sample for sample in list_samples(bundle.class_names)}
     asked = st.session_state.get(f"{prefix}look_sample", st.query_params.get(f"{prefix}sample"))
     # A second chooser starts with another picture than the first.
-    sample = samples.get(asked or "") or list(samples.values())[bool(prefix)]
+    first = list(samples.values())[bool(prefix)]
+    sample = samples.get(asked or "") or first
+    _link_sample(prefix, "" if sample is first else sample.id)
     if is_shown:
         thumbs = _sample_thumbs(tuple(samples.values()), prefix)
         strip(f"{prefix}samples", thumbs, sample.id, partial(_take_sample, prefix))
@@ -164,4 +185,15 @@ def _sample_thumbs(samples: tuple[Sample, ...], prefix: str) -> list[Thumb]:
 
 
 def _take_sample(prefix: str, sample_id: str) -> None:
-    st.session_state[f"{prefix}look_sample"] = st.query_params[f"{prefix}sample"] = sample_id
+    st.session_state[f"{prefix}look_sample"] = sample_id
+
+
+def _link_sample(prefix: str, sample_id: str) -> None:
+    """Keeps the sample for other pages, and in this page's link; "" for the one shown unasked."""
+    key, parameter = f"{prefix}look_sample", f"{prefix}sample"
+    if sample_id:
+        st.session_state[key] = sample_id
+        if st.query_params.get(parameter) != sample_id:
+            st.query_params[parameter] = sample_id
+    elif parameter in st.query_params:
+        del st.query_params[parameter]

@@ -21,6 +21,7 @@ from dvt_core.data_sources import DATASETS
 from dvt_core.errors import InputError
 from dvt_core.images import MAX_BYTES
 
+IMAGE = "image"  # session key and parameter of the link: the row of the first chooser
 ALL = "all classes"  # session value of the class box
 
 
@@ -63,6 +64,26 @@ def dataset_picture(bundle: Bundle, name: str, prefix: str = "") -> Picture | No
     if folder is None:
         st.info(missing(name))
         return None
+    split = _split_of(bundle, name, folder)
+    picture = _picture(split, name, _ask_row(split, prefix))
+    st.caption(say("Labelled: {word}.", word=word(picture.label)))
+    return picture
+
+
+def linked_picture(bundle: Bundle) -> Picture | None:
+    """The test image that the page's link names (`image`); None if there is none to be had."""
+    name, row = dataset_of(bundle), _number(st.query_params.get(IMAGE))
+    folder = find_test_images(name) if name else None
+    if folder is None or row is None:
+        return None
+    try:
+        split = _split_of(bundle, name, folder)
+        return _picture(split, name, row) if row < len(split) else None
+    except InputError:  # Look says why
+        return None
+
+
+def _split_of(bundle: Bundle, name: str, folder: Path) -> ImageSplit:
     with st.spinner(say("Opening the data set")):
         split = _get_split(name, str(folder.resolve()))
     if len(split.class_names) != len(bundle.class_names):
@@ -70,9 +91,11 @@ def dataset_picture(bundle: Bundle, name: str, prefix: str = "") -> Picture | No
             f"{folder} has {len(split.class_names)} classes, but this model has "
             f"{len(bundle.class_names)}"
         )
-    row = _ask_row(split, prefix)
+    return split
+
+
+def _picture(split: ImageSplit, name: str, row: int) -> Picture:
     label = split.class_names[int(split.labels[row])]
-    st.caption(say("Labelled: {word}.", word=word(label)))
     return Picture(
         _encoded(split, row),
         say("{name} test image {row}", name=name, row=row),
@@ -105,10 +128,13 @@ def _encoded(split: ImageSplit, row: int) -> bytes:
 
 def _ask_row(split: ImageSplit, prefix: str) -> int:
     """Draws number, class and steps; the row of the picture in the split."""
-    key, class_key, last = f"{prefix}image", f"{prefix}image_class", len(split) - 1
+    key, class_key, last = f"{prefix}{IMAGE}", f"{prefix}image_class", len(split) - 1
     if st.session_state.get(class_key, ALL) not in split.class_names:
         st.session_state[class_key] = ALL
-    if not 0 <= st.session_state.get(key, 0) <= last:  # of another model's data set
+    if key not in st.session_state:  # a fresh page: the link knows, or what was looked at last
+        asked = st.query_params.get(key) or st.session_state.get(f"{key}_before")
+        st.session_state[key] = _number(asked) or 0
+    if not 0 <= st.session_state[key] <= last:  # of another model's data set
         st.session_state[key] = 0
     number, by_class, steps = st.columns([3, 4, 6], vertical_alignment="bottom")
     row = number.number_input(
@@ -117,11 +143,12 @@ def _ask_row(split: ImageSplit, prefix: str) -> int:
         last,
         step=1,
         key=key,
-        bind="query-params",
         on_change=_leave_class,
         args=(split, prefix),
     )
-    row = min(max(int(row), 0), last)
+    row = st.session_state[f"{key}_before"] = min(max(int(row), 0), last)
+    if st.query_params.get(key) != str(row):
+        st.query_params[key] = str(row)
     asked = by_class.selectbox(
         say("Class"),
         (ALL, *split.class_names),
@@ -136,6 +163,12 @@ def _ask_row(split: ImageSplit, prefix: str) -> int:
         for name, to in _steps(rows, row).items():
             st.button(words[name], key=f"{prefix}image_{name}", on_click=_go, args=(key, to))
     return row
+
+
+def _number(text: object) -> int | None:
+    """The whole number that a link holds, or None."""
+    digits = str(text)
+    return int(digits) if re.fullmatch(r"[0-9]{1,9}", digits) else None
 
 
 def _enter_class(split: ImageSplit, prefix: str) -> None:

@@ -380,3 +380,48 @@ def test_unlike_note_compares_with_the_fifth_percentile(models_dir):
     assert "maybe" in unlike_note([low / 2, low], table)
     assert unlike_note([high, low], table) == "" == unlike_note([1.0], table)
     assert unlike_note([low], None) == "" == unlike_note([], table)
+
+
+def test_every_page_with_a_picture_links_to_it(models_dir):
+    sample = list_samples(WORDS)[4]
+    at = open_app()
+    at.button(key=f"sample_{sample.id}").click().run()
+    for page in ("views/inside.py", "views/tradeoff.py", "views/look.py"):
+        at.switch_page(page).run()
+        assert at.query_params["sample"] in (sample.id, [sample.id]), page
+    assert sample.title in captions(at)
+    first = list_samples(WORDS)[0]
+    at.button(key=f"sample_{first.id}").click().run()
+    assert "sample" not in at.query_params  # shown unasked: nothing to say
+    assert "sample" not in open_app(sample="nope").query_params
+
+
+def named():
+    """A page without a chooser, which names its picture."""
+    import streamlit as st
+
+    from app import services
+    from app.intake.chooser import last_picture
+
+    st.caption(last_picture(services.get_bundle("tiny")).name)
+
+
+@pytest.mark.parametrize("row", ["7", "99999", "-1", "x"])
+def test_a_link_to_a_page_without_a_chooser_opens_the_picture(test_set, row):
+    at = AppTest.from_function(named, default_timeout=60)
+    at.query_params["sample"] = list_samples(WORDS)[4].id
+    assert list_samples(WORDS)[4].title in captions(at.run())
+    at = AppTest.from_function(named, default_timeout=60)
+    at.query_params.update({"from": "data set", "image": row})
+    shown = captions(at.run())
+    assert shown == ("random test image 7" if row == "7" else list_samples(WORDS)[0].title)
+
+
+def test_a_test_image_stays_in_the_link_and_in_hand_on_other_pages(test_set):
+    at = open_app(**{"from": "data set", "image": "7"})
+    at.switch_page("views/tradeoff.py").run()
+    assert at.query_params["from"] in ("data set", ["data set"])
+    assert at.query_params["image"] in ("7", ["7"])
+    at.query_params.clear()
+    at.switch_page("views/look.py").run()
+    assert colour_of(at) == (2, 1)
