@@ -21,7 +21,7 @@ import numpy as np
 import streamlit as st
 
 from app.language import say
-from app.work.job_panel import current_job, forget_job, job_panel, start_job
+from app.work.job_panel import NETWORK, current_job, forget_job, job_panel, start_job
 from app.work.jobs import DONE, Cancelled, Job
 from dvt_core.data import ImageSplit, load_split
 from dvt_core.data_hub import cache_folder
@@ -191,6 +191,6 @@ def _start(key: str, name: str) -> None:
         return fetch_test_images(name, job.step, failed)
 
     try:
-        start_job(key, say("Fetching the test images of {data}", data=title), work)
+        start_job(key, say("Fetching the test images of {data}", data=title), work, NETWORK)
     except InputError as error:
         st.warning(f"{error}.")

@@ -14,16 +14,17 @@ from app.language import say
 from app.work.jobs import CANCELLED, FAILED, WAITING, Job, JobQueue
 
 POLL_S = 0.5
+COMPUTING, NETWORK = "computing", "network"  # what work takes; each kind has its own queue
 AWAY_S = 20.0  # a phone that changes its network is back before
 
 
 @st.cache_resource(show_spinner=False)
-def get_queue() -> JobQueue:
-    """The queue of long computations, shared by all visitors."""
+def get_queue(kind: str) -> JobQueue:
+    """The queue of long work of a kind, `COMPUTING` or `NETWORK`, shared by all visitors."""
     return JobQueue()
 
 
-def start_job(key: str, title: str, work: Callable[[Job], Any]) -> None:
+def start_job(key: str, title: str, work: Callable[[Job], Any], kind: str = COMPUTING) -> None:
     """Starts work for this visitor; it goes on while other pages of the app are looked at.
 
     It ends by itself when the visitor has been gone for `AWAY_S`. The last job under the same key
@@ -33,13 +34,15 @@ def start_job(key: str, title: str, work: Callable[[Job], Any]) -> None:
         key: of the panel that shows it.
         title: what it is, for people, in their language.
         work: see `JobQueue.submit`.
+        kind: whose turn it waits for: a slow network holds up nobody's computation.
 
     Raises:
-        InputError: too many are waiting, or this visitor has one that is not finished.
+        InputError: too many are waiting, or this visitor has one of this kind that is not finished.
     """
     context = get_script_run_ctx()
     owner = context.session_id if context else ""
-    st.session_state[_key(key)] = get_queue().submit(owner, title, work, Presence(owner))
+    job = get_queue(kind).submit(owner, title, work, Presence(owner))
+    st.session_state[_key(key)] = job
 
 
 class Presence:
@@ -109,7 +112,7 @@ def job_words(job: Job) -> str:
     if job.is_stopping:
         return say("{title}: stopping.", title=job.title)
     if job.state == WAITING:
-        place = get_queue().place(job)
+        place = job.place()
         if place:
             return say("{title}: {n} before it in the queue.", title=job.title, n=place)
         return say("{title}: starting.", title=job.title)

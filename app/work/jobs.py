@@ -1,8 +1,9 @@
 """Long work in the background: one thing at a time, in the order asked, each can be cancelled.
 
 Pictures that people wait for go through the inference worker (`app.work.worker`). Work of many
-seconds (attributions, batches, downloads) runs here instead, on a thread of its own, and asks that
-worker for a slice of a fraction of a second at a time, so that nobody waits for somebody's batch.
+seconds (attributions, batches) runs here instead, on a thread of its own, and asks that worker for
+a slice of a fraction of a second at a time, so that nobody waits for somebody's batch. Downloads
+have a second queue (`app.work.job_panel.NETWORK`): a slow network holds up downloads alone.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Job:
     result: Any = field(default=None, repr=False)
     error: str = ""
     began: float = 0.0
+    _queue: JobQueue | None = field(default=None, repr=False)
     _work: Callable[[Job], Any] | None = field(default=None, repr=False)
     _clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     _stop: Event = field(default_factory=Event, repr=False)
@@ -70,6 +72,10 @@ class Job:
     def is_stopping(self) -> bool:
         """Whether it was cancelled and still runs, until its next step."""
         return self.is_open and self._stop.is_set()
+
+    def place(self) -> int:
+        """How many open jobs stand before this one in its queue; 0 while it runs."""
+        return self._queue.place(self) if self._queue is not None else 0
 
     def cancel(self) -> None:
         """Ends it: at once if it waits, at its next step if it runs; else nothing happens."""
@@ -199,16 +205,16 @@ class JobQueue:
             self._tidy()
             if sum(job.owner == owner for job in self._jobs) >= self._per_owner:
                 raise InputError(
-                    say("one long computation at a time: wait for yours to end, or cancel it")
+                    say("one long task at a time: wait for yours to end, or cancel it")
                 )
             if len(self._jobs) >= self._max_waiting:
                 raise InputError(
                     say(
-                        "{n} long computations are waiting already, try again later",
+                        "{n} long tasks are waiting already, try again later",
                         n=self._max_waiting,
                     )
                 )
-            job = Job(title, owner, is_wanted, _work=work, _clock=self._clock)
+            job = Job(title, owner, is_wanted, _queue=self, _work=work, _clock=self._clock)
             self._jobs.append(job)
             if self._thread is None:
                 # A daemon: Ctrl-C on the server does not wait for somebody's batch.

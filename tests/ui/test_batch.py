@@ -141,7 +141,7 @@ def test_a_second_press_while_the_first_batch_runs_is_refused_in_words(bundle, m
     for _ in range(2):
         at.button(key="batch_run").click().run()
     gate.set()
-    assert "one long computation at a time" in at.warning[0].value
+    assert "one long task at a time" in at.warning[0].value
     assert not at.error and at.get("progress") and len(at.dataframe) == 1  # the page is still there
     while at.session_state["job_batch"].is_open:
         time.sleep(0.02)

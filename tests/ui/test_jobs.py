@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.intake import dataset_fetch
 from app.work import job_panel, jobs
 from app.work.job_panel import AWAY_S, Presence, job_words
 from app.work.jobs import CANCELLED, DONE, FAILED, RUNNING, WAITING, Job, JobQueue, patient_run
@@ -146,10 +147,10 @@ def test_a_job_keeps_its_result_but_not_its_work():
 def test_one_owner_has_one_job_and_the_queue_an_end():
     queue, gate = JobQueue(max_waiting=3), Gate()
     first = queue.submit("a", "first", gate)
-    with pytest.raises(InputError, match="one long computation at a time"):
+    with pytest.raises(InputError, match="one long task at a time"):
         queue.submit("a", "second", gate)
     others = [queue.submit(owner, owner, gate) for owner in "bc"]
-    with pytest.raises(InputError, match="3 long computations are waiting"):
+    with pytest.raises(InputError, match="3 long tasks are waiting"):
         queue.submit("d", "fourth", gate)
     others[0].cancel()
     late = queue.submit("d", "fourth", gate)
@@ -234,13 +235,14 @@ def page():
     """A page with one job, whose gate lies in the session; counts its own runs."""
     import streamlit as st
 
-    from app.work.job_panel import forget_job, job_panel, start_job
+    from app.work.job_panel import COMPUTING, forget_job, job_panel, start_job
     from dvt_core.errors import InputError
 
     st.session_state["runs"] = st.session_state.get("runs", 0) + 1
     if st.button("start", key="start"):
         try:
-            start_job("test", "Counting", st.session_state["work"])
+            kind = st.session_state.get("kind", COMPUTING)
+            start_job("test", "Counting", st.session_state["work"], kind)
         except InputError as error:
             st.error(str(error))
     st.button("forget", key="forget", on_click=forget_job, args=("test",))
@@ -250,14 +252,16 @@ def page():
 
 @pytest.fixture
 def queue(monkeypatch):
-    queue = JobQueue()
-    monkeypatch.setattr(job_panel, "get_queue", lambda: queue)
-    return queue
+    """The queue of computations; that of downloads lies beside it."""
+    queues = {job_panel.COMPUTING: JobQueue(), job_panel.NETWORK: JobQueue()}
+    monkeypatch.setattr(job_panel, "get_queue", queues.__getitem__)
+    return queues[job_panel.COMPUTING]
 
 
-def start(work) -> AppTest:
+def start(work, **session) -> AppTest:
     at = AppTest.from_function(page, default_timeout=30)
-    at.session_state["work"] = work
+    for name, value in {"work": work, **session}.items():
+        at.session_state[name] = value
     at.run()
     assert at.session_state["shown"] is None and not at.get("progress")
     at.button(key="start").click().run()
@@ -281,6 +285,32 @@ def test_panel_shows_place_progress_and_result(queue):
     assert at.session_state["shown"] == (DONE, "Counting") and not at.get("progress")
     at.button(key="forget").click().run()
     assert at.session_state["shown"] is None
+
+
+def test_a_download_does_not_wait_for_computations_nor_they_for_it(queue):
+    before, download = Gate(), Gate()
+    other = queue.submit("someone else", "maps", before)
+    at = start(download, kind=job_panel.NETWORK)
+    assert download.begun.wait(20) and before.begun.wait(20)
+    at.run()
+    assert at.get("progress")[0].proto.text == "Counting."
+    second = job_panel.get_queue(job_panel.NETWORK).submit("another", "fetch", Gate())
+    assert job_words(second) == "fetch: 1 before it in the queue."
+    second.cancel()
+    before.let_through.set()
+    assert ended(other) == [DONE]
+    download.let_through.set()
+    assert ended(at.session_state["job_test"]) == [DONE]
+
+
+def test_downloads_go_through_the_queue_of_the_network(queue, monkeypatch):
+    monkeypatch.setattr(dataset_fetch, "fetch_test_images", lambda *args: job_panel.NETWORK)
+    before = Gate()
+    queue.submit("someone else", "maps", before)
+    assert before.begun.wait(20)
+    dataset_fetch._start("fetch", "cifar10")
+    assert ended(job_panel.current_job("fetch")) == [DONE]
+    before.let_through.set()
 
 
 def test_panel_cancels_and_says_so(queue):
@@ -326,7 +356,7 @@ def test_panel_of_a_second_job_of_one_visitor_is_refused_in_words(queue):
     at = start(gate)
     assert gate.begun.wait(20)
     at.button(key="start").click().run()
-    assert "one long computation at a time" in at.error[0].value
+    assert "one long task at a time" in at.error[0].value
     assert at.session_state["shown"] == (RUNNING, None)  # the first goes on
     gate.let_through.set()
     ended(at.session_state["job_test"])

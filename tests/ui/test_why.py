@@ -40,7 +40,7 @@ def page():
 def fresh(models_dir, monkeypatch):
     """A queue and a shelf of the test's own."""
     queue, kept = JobQueue(), Kept()
-    monkeypatch.setattr(job_panel, "get_queue", lambda: queue)
+    monkeypatch.setattr(job_panel, "get_queue", lambda kind: queue)
     monkeypatch.setattr(why, "get_kept", lambda: kept)
     return SimpleNamespace(queue=queue, kept=kept)
 
@@ -232,7 +232,7 @@ def test_a_refusal_is_a_sentence(fresh):
     at = open_page()
     at.button(key="why_compute").click().run()
     go.set()
-    assert at.warning[0].value.startswith("one long computation at a time") and can_compute(at)
+    assert at.warning[0].value.startswith("one long task at a time") and can_compute(at)
 
 
 def test_every_sentence_has_its_chinese():
