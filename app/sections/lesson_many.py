@@ -58,11 +58,12 @@ def _half_the_compute(bundle: Bundle) -> Question | None:
     )
     because = say(
         "Solved on calibration for half of {full}: {macs} per test picture and {accuracy} right, "
-        "always full {best}.",
+        "always full {best}. The difference: {loss} points.",
         full=unit.format(full),
         macs=unit.format(point.macs),
-        accuracy=percent(point.accuracy),
-        best=percent(best),
+        accuracy=percent(point.accuracy, 2),
+        best=percent(best, 2),
+        loss=f"{loss:.2f}",
     )
     text = say("Guess: what does half the compute cost in accuracy?")
     right = bisect_right(LOSSES, loss)
@@ -132,6 +133,13 @@ def draw_overthinking(bundle: Bundle) -> None:
         for name, count in rows
     ]
     st.html(bars(parts))
+    st.caption(
+        say(
+            "Overthinking counts here where an exit is right and the last one wrong, whatever the "
+            "threshold; the page {page} counts at the thresholds in force.",
+            page=say("Easy & hard"),
+        )
+    )
     st.markdown(
         say(
             "At threshold {threshold}, **{kept}** of the {count} overthought pictures leave at an "

@@ -61,7 +61,11 @@ def draw_quiz(bundle: Bundle) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if is_answered and asked.place + 1 < len(items):
             st.button(
-                say("next question"), key="quiz_next", on_click=_move, args=(asked.place + 1,)
+                say("next question"),
+                key="quiz_next",
+                on_click=_move,
+                args=(asked.place + 1,),
+                shortcut="N",
             )
         if asked.place:
             st.button(

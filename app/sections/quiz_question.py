@@ -37,6 +37,7 @@ def ask_question(
                 key=f"{question.key}_{place}",
                 on_click=guess,
                 args=(question.key, place),
+                shortcut=str(place + 1),  # the focus is lost with every answer
             )
         st.button(
             say("show the answer"),

@@ -27,7 +27,8 @@ class LookingCounts:
     Attributes:
         always_right: right at every exit.
         helped: right at the last exit, wrong at an earlier one.
-        overthought: wrong at the last exit, right at an earlier one.
+        overthought: wrong at the last exit, right at an earlier one; the page Easy & hard counts
+            others: answered wrong at the thresholds in force, right at an exit before.
         never_right: wrong at every exit.
         kept: of `overthought`, those that leave at an exit that is right.
         lost: pictures that leave at an exit that is wrong while the last one is right.

@@ -208,6 +208,8 @@ def test_the_quiz_on_the_page_scores_guesses_only(models_dir):
     items = quiz_round(known, at.session_state["lesson_quiz"].seed)
     for number, item in enumerate(items):
         question = item.question
+        keys = [b.proto.shortcut for b in at.button if b.key.startswith(question.key)]
+        assert keys == [*map(str, range(1, len(question.options) + 1)), ""]
         wrong = (question.right + 1) % len(question.options)
         end = {0: question.right, 1: wrong, 2: "shown"}.get(number, question.right)
         at.button(key=f"{question.key}_{end}").click().run()
@@ -330,7 +332,14 @@ def test_the_lab_comes_after_the_guess_and_half_the_compute_is_measured(tiny):
     bins = ("less than 0.5", "0.5 to 2", "2 to 5", "more than 5")
     wanted = bins[sum(loss >= edge for edge in (0.5, 2, 5))]
     assert f"**It is: {wanted} points.**" in _text(at)
+    assert f"The difference: {loss:.2f} points." in _text(at)
     assert sent(at, "tradeoff")
+
+
+def test_overthinking_says_what_it_counts(models_dir):
+    at = _lesson(8)
+    said = next(c.value for c in at.caption if "whatever the threshold" in c.value)
+    assert "the page Easy & hard counts at the thresholds in force" in said
 
 
 # --- the link, the keys, presenter mode ---------------------------------------------------
