@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -39,6 +40,7 @@ from dvt_core.thresholds import OperatingPoint, sweep
 THREADS_ENV = "DVT_THREADS"
 TABLES = ("calibration", "test")
 FILES = (CONFIG, WEIGHTS, AUTHORS, RELIABILITY, *(f"{split}.parquet" for split in TABLES))
+RUNS, RUNS_S = 3, 0.03
 SOLVED_POINTS = 100  # of the solved front, which may have thousands, are drawn
 
 logger = logging.getLogger(__name__)
@@ -235,7 +237,19 @@ def predict(
         _tensor: (1, 3, H, W), from the picture's view (`app.intake.pictures`).
     """
     model, run = get_model(bundle), get_worker().run
-    return run(classify, model, _tensor, thresholds, all_exits=all_exits)[0]
+    return run(_quickest, model, _tensor, thresholds, all_exits)
+
+
+def _quickest(
+    model: DynamicViT, image: torch.Tensor, thresholds: tuple[float, ...], all_exits: bool
+) -> Prediction:
+    """The quickest of up to `RUNS`: a single one may have waited for another program, and the
+    times are kept and shown. A model that takes longer than `RUNS_S` is run once.
+    """
+    runs, began = [], time.perf_counter()
+    while not runs or (len(runs) < RUNS and time.perf_counter() - began < RUNS_S):
+        runs += classify(model, image, thresholds, all_exits=all_exits)
+    return min(runs, key=lambda run: run.records[-1].milliseconds)
 
 
 def warm_up() -> None:

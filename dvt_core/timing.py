@@ -108,6 +108,12 @@ class Timing:
             return None
         return (1 - 1 / self.time_ratio) / (1 - 1 / self.mac_ratio)
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether the sides differ by more than their spread, and time saves no more than MACs."""
+        is_apart = self.adaptive.p90 < self.full.p10 or self.full.p90 < self.adaptive.p10
+        return is_apart and (self.real_share is None or self.real_share <= 1.1)
+
 
 @dataclass(frozen=True)
 class FirstPass:

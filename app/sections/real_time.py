@@ -87,6 +87,14 @@ def _keep(kept: dict[Key, Measured], key: Key, result: Measured) -> None:
 def _show(measured: Measured, thresholds: tuple[float, ...]) -> None:
     for timing in measured.timings:
         st.markdown(_sentence(timing))
+    if not all(timing.is_clear for timing in measured.timings):
+        st.caption(
+            say(
+                "Not a clear result: the repetitions of both sides overlap, or more time was spared "
+                "than MACs. That is so where little leaves early, or where the computer does other "
+                "things meanwhile; measure again when it is quiet."
+            )
+        )
     st.table(
         [_cells(timing) for timing in measured.timings],
         border="horizontal",

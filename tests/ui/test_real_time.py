@@ -133,6 +133,8 @@ def test_real_time_says_plainly_what_came_out(
     assert row["all exits, ms per image"] == "100.0 (90.0 to 120.0)"
     assert (row["all exits, images/s"], row["batch"]) == ("10.0", "1")
     assert said in words(at) and "Abacus, 20" in captions(at)
+    # medians with one in ten below 0.9 and above 1.2 times: apart only for twice as fast
+    assert ("Not a clear result" in captions(at)) == (adaptive > 70)
     assert "exit 1 75 %, exit 2 25 %, exit 3 0 %" in captions(at)
 
 
