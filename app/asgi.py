@@ -79,6 +79,9 @@ def _prepare() -> None:
 async def lifespan(_: st.App) -> AsyncIterator[None]:
     """Health turns ok only when the models are warm."""
     await anyio.to_thread.run_sync(_prepare)
+    # Streamlit's own welcome asks an outside server for this machine's address: it is off.
+    host = st.get_option("server.address") or "127.0.0.1"
+    print(f"Ready: http://{host}:{st.get_option('server.port')}  (Ctrl+C ends it)", flush=True)
     yield
 
 

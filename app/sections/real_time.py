@@ -90,8 +90,8 @@ def _show(measured: Measured, thresholds: tuple[float, ...]) -> None:
     if not all(timing.is_clear for timing in measured.timings):
         st.caption(
             say(
-                "Not a clear result: the repetitions of both sides overlap, or more time was spared "
-                "than MACs. That is so where little leaves early, or where the computer does other "
+                "Not a clear result: the repetitions of both sides overlap, or more time was "
+                "spared than MACs. That is so where little leaves early, or where the computer does other "
                 "things meanwhile; measure again when it is quiet."
             )
         )
