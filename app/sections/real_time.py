@@ -91,8 +91,8 @@ def _show(measured: Measured, thresholds: tuple[float, ...]) -> None:
         st.caption(
             say(
                 "Not a clear result: the repetitions of both sides overlap, or more time was "
-                "spared than MACs. That is so where little leaves early, or where the computer does other "
-                "things meanwhile; measure again when it is quiet."
+                "spared than MACs. That is so where little leaves early, or where the computer "
+                "does other things meanwhile; measure again when it is quiet."
             )
         )
     st.table(
