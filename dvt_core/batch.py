@@ -158,7 +158,9 @@ def _all_exits(model: DynamicViT, images: torch.Tensor) -> np.ndarray:
 def _nothing(unusable: Sequence[tuple[str, str]]) -> str:
     if not unusable:
         return "there are no pictures, choose at least one"
-    return f"none of the {len(unusable)} pictures can be used; {unusable[0][0]}: {unusable[0][1]}"
+    (name, why), n = unusable[0], len(unusable)
+    which = "the picture cannot" if n == 1 else f"none of the {n} pictures can"
+    return f"{which} be used; {name}: {why}"
 
 
 def _batch(

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 Z = 1.959963984540054  # of 95 %
+# Fewer pictures tell nothing, whatever the interval: of four, all leave at an exit that half of all
+# pictures take with a chance of 0.5**4 = 6 %, more than the 5 % that an interval leaves to chance.
+LEAST = 5
 FEW = 100  # with fewer pictures a share's interval is up to 20 points wide
 
 
@@ -23,12 +26,14 @@ class MeanCost:
     """A mean cost per picture, in multiply-accumulates.
 
     Attributes:
+        n: pictures.
         mean: over the pictures.
         error: its standard error.
         low: lower end of the 95 % interval.
         high: upper end of it.
     """
 
+    n: int
     mean: float
     error: float
     low: float
@@ -52,11 +57,16 @@ def mean_cost(counts: Sequence[int], exit_macs: Sequence[int]) -> MeanCost:
     spread = float(shares @ costs**2 - (shares @ costs) ** 2)
     error = math.sqrt(max(spread, 0.0) / (weights.sum() + 1))
     low, high = max(mean - Z * error, costs[0]), min(mean + Z * error, costs[-1])
-    return MeanCost(mean, error, float(low), float(high))
+    return MeanCost(int(leave.sum()), mean, error, float(low), float(high))
 
 
 def compare(mine: MeanCost, other: MeanCost) -> int:
-    """-1 if `mine` is cheaper by more than chance explains (95 %), 1 if dearer, 0 otherwise."""
+    """-1 if `mine` is cheaper by more than chance explains (95 %), 1 if dearer, 0 otherwise.
+
+    It is 0, too, if either is of fewer than `LEAST` pictures.
+    """
+    if min(mine.n, other.n) < LEAST:
+        return 0
     difference = mine.mean - other.mean
     if abs(difference) <= Z * math.hypot(mine.error, other.error):
         return 0

@@ -35,6 +35,7 @@ class Offer:
         place: what stands for them in a command, already quoted: a folder, files; "" for none.
         depth: how many of the sources' outer folders `place` stands for; None if `place` is no
             folder.
+        is_samples: whether they are the built-in samples, whose labels are words, not folders.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Offer:
     found: int = 0
     place: str = FILES
     depth: int | None = None
+    is_samples: bool = False
 
 
 def spread(sources: Sequence[Source]) -> tuple[Source, ...]:
@@ -55,7 +57,7 @@ def spread(sources: Sequence[Source]) -> tuple[Source, ...]:
 def from_samples(samples: Sequence[Sample]) -> Offer:
     """The built-in samples, labelled by their class words."""
     sources = [Source(each.title, (each.label,), partial(_same, each.path)) for each in samples]
-    return Offer("samples", spread(sources), (), len(sources))
+    return Offer("samples", spread(sources), (), len(sources), is_samples=True)
 
 
 def from_files(files: Sequence[tuple[str, bytes]]) -> Offer:

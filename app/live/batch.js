@@ -3,6 +3,7 @@
 // here; a drag asks the server nothing. tests/ui/test_batch.py compares the intervals with Python.
 
 const Z = 1.959963984540054;  // of 95 %
+const LEAST = 5;  // fewer pictures cannot tell (dvt_core.intervals.LEAST says why)
 const PLOT_HEIGHT = 360;
 const batches = new WeakMap();
 
@@ -23,12 +24,13 @@ export function meanCost(counts, macs) {
   const spread = sum(shares.map((share, e) => share * macs[e] ** 2)) - first ** 2;
   const error = Math.sqrt(Math.max(spread, 0) / (total + 1));
   return {
-    mean, error, low: Math.max(mean - Z * error, macs[0]), high: Math.min(mean + Z * error, macs.at(-1)),
+    n, mean, error, low: Math.max(mean - Z * error, macs[0]), high: Math.min(mean + Z * error, macs.at(-1)),
   };
 }
 
 // -1 cheaper than chance explains, 1 dearer, 0 neither (dvt_core.intervals.compare).
 export function compareCosts(mine, other) {
+  if (Math.min(mine.n, other.n) < LEAST) return 0;
   const difference = mine.mean - other.mean;
   if (Math.abs(difference) <= Z * Math.hypot(mine.error, other.error)) return 0;
   return difference < 0 ? -1 : 1;
@@ -42,14 +44,17 @@ function sum(values) {
 export function stand(table, thresholds) {
   const { shares, accuracy } = evaluate(table, thresholds);
   const counts = shares.map((share) => Math.round(share * table.n));
-  return { n: table.n, shares, counts, accuracy, ...meanCost(counts, table.macs) };
+  return { shares, counts, accuracy, ...meanCost(counts, table.macs) };
 }
 
 // The answer in one sentence.
 export function verdict(mine, test, unit) {
   const values = { mine: macText(mine.mean, unit), n: grouped(`${mine.n}`) };
+  if (!test && mine.n === 1) return say("The one picture costs {mine}.", values);
   if (!test) return say("{n} pictures cost {mine} each on average.", values);
   values.test = macText(test.mean, unit);
+  if (mine.n === 1) return say("One picture cannot tell whether yours are easier than the test set: it costs {mine}, there the mean is {test} at the same thresholds.", values);
+  if (mine.n < LEAST) return say("So few pictures, {n}, cannot tell whether yours are easier than the test set: {mine} per picture on average, there {test} at the same thresholds.", values);
   const order = compareCosts(mine, test);
   if (order < 0) return say("Easier than the test set: {mine} per picture on average, there {test} at the same thresholds.", values);
   if (order > 0) return say("Harder than the test set: {mine} per picture on average, there {test} at the same thresholds.", values);

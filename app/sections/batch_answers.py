@@ -38,15 +38,7 @@ def labels_section(bundle: Bundle, shown: Shown) -> None:
         named = ", ".join(folders[:NAMED])
         if len(folders) > NAMED:
             named = say("{names} and {n} more", names=named, n=len(folders) - NAMED)
-        st.caption(
-            say(
-                "{n} of {all} pictures lie in folders that are no class of this model: {folders}. "
-                "They count for exits and cost, not for accuracy.",
-                n=f"{sum(bool(f) for f in _unlabelled(shown)):,}",
-                all=f"{batch.n:,}",
-                folders=named,
-            )
-        )
+        st.caption(_strange_words(shown, named))
     if labelled is None:
         st.caption(
             say(
@@ -55,7 +47,9 @@ def labels_section(bundle: Bundle, shown: Shown) -> None:
             )
         )
         return
-    if labelled.n < FEW:
+    if labelled.n == 1:
+        st.info(say("Only one labelled picture: it says nothing about the accuracy on others."))
+    elif labelled.n < FEW:
         st.info(
             say(
                 "Only {n} labelled pictures: another {n} like them could give quite another "
@@ -65,6 +59,25 @@ def labels_section(bundle: Bundle, shown: Shown) -> None:
         )
     st.markdown(say("**Every exit alone**, on the labelled pictures"))
     st.table(_exits_alone(labelled, own_test_table(bundle)))
+
+
+def _strange_words(shown: Shown, folders: str) -> str:
+    """How many pictures have a label that is no class; `folders` names these labels."""
+    n = sum(bool(f) for f in _unlabelled(shown))
+    values = {"n": f"{n:,}", "all": f"{shown.batch.n:,}", "folders": folders}
+    if shown.offer.is_samples and n == 1:
+        words = say("1 of {all} samples shows what the model has no word for: {folders}.", **values)
+    elif shown.offer.is_samples:
+        words = say(
+            "{n} of {all} samples show what the model has no word for: {folders}.", **values
+        )
+    elif n == 1:
+        words = say("1 of {all} pictures lies in a folder that is no class: {folders}.", **values)
+    else:
+        words = say("{n} of {all} pictures lie in folders that are no class: {folders}.", **values)
+    if n == 1:
+        return f"{words} {say('It counts for exits and cost, not for accuracy.')}"
+    return f"{words} {say('They count for exits and cost, not for accuracy.')}"
 
 
 def _unlabelled(shown: Shown) -> list[str]:

@@ -67,7 +67,10 @@ def source_section(bundle: Bundle) -> Shown:
     source = linked_choice(st.segmented_control, say("Pictures from"), _sources(), key=SOURCE)
     st.session_state[LAST] = source
     try:
-        offer = _offer(source, bundle) or _others(bundle)
+        offer = _offer(source, bundle)
+        if offer is None:  # no file is chosen any more: those that were are not kept
+            st.session_state.pop(OFFER, None)
+            offer = _others(bundle)
     except InputError as error:
         st.warning(f"{plain_text(str(error))}.")
         offer = None
@@ -151,6 +154,7 @@ def _once(of: tuple[str, ...], make: Callable[[], Offer]) -> Offer:
     """Lists files once, not in every run of the page."""
     kept = st.session_state.get(OFFER)
     if kept is None or kept[0] != of:
+        st.session_state.pop(OFFER, None)  # also where the new ones are refused
         kept = st.session_state[OFFER] = of, make()
     return kept[1]
 
@@ -187,7 +191,8 @@ def _offer_button(bundle: Bundle, offer: Offer) -> None:
         show_unusable(offer.left_out)
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        is_asked = st.button(say("Run {n} pictures", n=f"{n:,}"), key="batch_run", type="primary")
+        words = say("Run {n} pictures", n=f"{n:,}") if n > 1 else say("Run the picture")
+        is_asked = st.button(words, key="batch_run", type="primary")
         st.caption(
             say(
                 "All exits, {macs} for each picture, so that any threshold can be tried afterwards "
@@ -247,7 +252,11 @@ def show_unusable(unusable: tuple[tuple[str, str], ...]) -> None:
     """The files that could not be used, with one sentence each, where there are any."""
     if not unusable:
         return
-    with st.expander(say("{n} files could not be used", n=f"{len(unusable):,}")):
+    n = len(unusable)
+    words = (
+        say("{n} files could not be used", n=f"{n:,}") if n > 1 else say("1 file cannot be used")
+    )
+    with st.expander(words):
         columns = {
             say("file"): [n for n, _ in unusable],
             say("why"): [f"{w}." for _, w in unusable],

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dvt_core.intervals import Z, compare, mean_cost, share_interval
+from dvt_core.intervals import LEAST, Z, compare, mean_cost, share_interval
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 5), (5, 5), (3, 7), (80, 100), (9_999, 10_000)])
@@ -33,4 +33,7 @@ def test_compare_needs_more_than_chance():
     other = mean_cost((4_000, 3_000, 3_000), macs)
     assert compare(many, other) == -1 and compare(other, many) == 1
     assert compare(mean_cost((4, 3, 3), macs), other) == 0
+    for n in range(1, LEAST):  # so few cannot tell, even where their interval says they can
+        assert compare(mean_cost((0, 0, n), macs), mean_cost((9_000, 0, 0), macs)) == 0
+    assert compare(mean_cost((0, 0, LEAST), macs), mean_cost((9_000, 0, 0), macs)) == 1
     assert few.high - few.low > 5 * (many.high - many.low)

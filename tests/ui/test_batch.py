@@ -21,7 +21,7 @@ from app.intake import batch_intake
 from app.intake.batch_intake import command, from_files, from_folder
 from app.sections import batch_source
 from app.sections.batch_answers import table_file
-from app.sections.batch_source import SHOWN, Shown
+from app.sections.batch_source import OFFER, SHOWN, Shown
 from dvt_core.batch import answer_columns
 from dvt_core.bundle import Bundle, list_models, load_bundle
 from dvt_core.cli import main
@@ -89,7 +89,9 @@ def test_page_opens_with_the_samples(models_dir, bundle):
     assert data["labelled"]["n"] == sum(s.label in WORDS for s in samples)
     assert data["test"]["n"] == 400
     assert "FILE ..." in at.code[0].value
-    assert "no class of this model" in captions(at)
+    strange = sum(s.label not in WORDS for s in samples)
+    assert f"{strange} of {len(samples)} samples show what the model has no word" in captions(at)
+    assert "folders that are no class" not in captions(at)
 
 
 def test_a_zip_is_run_once_and_answers_for_every_threshold(bundle):
@@ -99,7 +101,8 @@ def test_a_zip_is_run_once_and_answers_for_every_threshold(bundle):
     shown = run(at)
     assert shown.batch.names == ("Cats/1.png", "dog/2.png", "holiday/3.png")
     assert shown.batch.is_labelled.tolist() == [True, True, False]
-    (unusable,) = [e for e in at.expander if "could not be used" in e.label]
+    (unusable,) = [e for e in at.expander if "1 file cannot be used" in e.label]
+    assert "1 of 3 pictures lies in a folder that is no class: holiday. It counts" in captions(at)
     assert unusable.dataframe[0].value["file"].tolist() == ["x/4.png"]
     assert "Only 2 labelled pictures" in at.info[0].value
     for threshold in (0.6, 0.0):
@@ -124,8 +127,28 @@ def test_what_cannot_be_run_is_said_in_words(bundle):
     while at.session_state["job_batch"].is_open:
         time.sleep(0.02)
     at.run()
-    assert "none of the 1 pictures can be used" in " ".join(w.value for w in at.warning)
+    assert "the picture cannot be used" in " ".join(w.value for w in at.warning)
     assert len(at.dataframe[0].value) == len(list_samples(WORDS))
+
+
+def test_one_labelled_picture_is_called_one(bundle):
+    at = open_app(BATCH, batch_from="files")
+    upload(at, "a.zip", zip_of(cat__1=png()))
+    assert at.button(key="batch_run").label == "Run the picture"
+    run(at)
+    assert at.info[0].value.startswith("Only one labelled picture:")
+
+
+@pytest.mark.parametrize("leave", ("empty", "samples"))
+def test_files_that_are_no_longer_chosen_are_not_kept(bundle, leave):
+    at = open_app(BATCH, batch_from="files")
+    upload(at, "a.zip", zip_of(cat__1=png()))
+    assert OFFER in at.session_state
+    if leave == "empty":
+        at.file_uploader(key="batch_files").set_value([]).run()
+    else:
+        at.button_group(key="batch_from").set_value("samples").run()
+    assert not at.exception and OFFER not in at.session_state
 
 
 def test_a_second_press_while_the_first_batch_runs_is_refused_in_words(bundle, monkeypatch):
@@ -268,23 +291,30 @@ def test_the_browser_says_what_python_says():
         calls += [("compareCosts", [mine.__dict__, theirs.__dict__])]
         wanted += [list(mine.__dict__.values()), [low, high], [compare(mine, theirs)]]
     for found, value in zip(call_js(JS, calls), wanted, strict=True):
-        values = [found[k] for k in ("mean", "error", "low", "high")] if "mean" in str(found) else (
-            found if isinstance(found, list) else [found])  # fmt: skip
+        if isinstance(found, dict):
+            values = [found[key] for key in ("n", "mean", "error", "low", "high")]
+        else:
+            values = found if isinstance(found, list) else [found]
         assert values == pytest.approx(value, rel=1e-9, abs=1e-3)
 
 
 def test_the_answer_is_one_sentence():
     macs, unit = (10_000_000, 40_000_000, 100_000_000), MacUnit("MMACs", 1e6, "MFLOPs")
-    test = {**mean_cost((4000, 3000, 3000), macs).__dict__, "n": 10_000}
+    test = mean_cost((4000, 3000, 3000), macs).__dict__
     spoken = {"name": unit.name, "scale": unit.scale}
     calls = []
-    for counts in ((90, 5, 5), (2, 2, 96), (4, 3, 3)):
-        mine = {**mean_cost(counts, macs).__dict__, "n": sum(counts)}
+    for counts in ((90, 5, 5), (2, 2, 96), (1, 0, 0), (0, 0, 4), (4, 3, 3)):
+        mine = mean_cost(counts, macs).__dict__
         calls.append(("verdict", [mine, test, spoken]))
-    easier, harder, neither, alone = call_js(JS, [*calls, ("verdict", [mine, None, spoken])])
+    one = mean_cost((1, 0, 0), macs).__dict__
+    calls += [("verdict", [mine, None, spoken]), ("verdict", [one, None, spoken])]
+    easier, harder, single, few, neither, alone, only = call_js(JS, calls)
     assert easier.startswith("Easier than the test set: 16.0 MMACs per picture")
     assert harder.startswith("Harder than the test set: 97.0 MMACs")
     assert neither.startswith("No easier and no harder than the test set, as far as 10 pictures")
+    assert single.startswith("One picture cannot tell whether yours are easier")
+    assert few.startswith("So few pictures, 4, cannot tell whether yours are easier")
+    assert only == "The one picture costs 10.0 MMACs."
     assert alone == "10 pictures cost 46.0 MMACs each on average."
 
 
