@@ -110,9 +110,11 @@ def forget() -> None:
 
 
 def in_force(bundle: Bundle) -> Setting:
-    """What the dial stands at, for a part of the page without one; it is not drawn."""
+    """What the dial stands at, for a page without one; it is not drawn, but stands in the link."""
     choices = get_choices(bundle)
-    return resolve(ask_in_force(choices), choices)
+    ask = ask_in_force(choices)
+    _write_link(ask, choices.default)
+    return resolve(ask, choices)
 
 
 def ask_in_force(choices: Choices) -> Ask:

@@ -28,10 +28,10 @@ def reuse_off(bundle: Bundle, picture: Picture, view: View) -> None:
         key="reuse_off",
         help=say("Runs the same weights again without it, through all exits."),
     )
+    setting = in_force(bundle)
     if not is_on:
         return
     variants = [(), *((kind,) for kind in kinds), *((kinds,) if len(kinds) > 1 else ())]
-    setting = in_force(bundle)
     key = bundle, picture.digest, setting.thresholds
     runs = [get_run_without(*key, off, _tensor=view.tensor) for off in variants]
     st.table(

@@ -145,3 +145,10 @@ def test_a_damaged_calibration_table_leaves_the_threshold_alone(models_dir):
     at = open_app(LOOK)
     assert not at.error
     assert [way["id"] for way in sent(at, "dial")["ways"]] == ["threshold", "each"]
+
+
+def test_a_page_without_a_dial_keeps_what_is_asked_in_its_link(models_dir):
+    at = open_app("views/tradeoff.py", threshold="0.25")
+    at.query_params.clear()
+    at.switch_page("views/inside.py").run()
+    assert not at.exception and at.query_params["threshold"] in ("0.25", ["0.25"])
