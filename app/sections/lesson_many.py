@@ -57,8 +57,8 @@ def _half_the_compute(bundle: Bundle) -> Question | None:
         say("more than {least} points", least=f"{third:g}"),
     )
     because = say(
-        "Solved on calibration for half of {full}: {macs} per test picture and {accuracy} right, "
-        "always full {best}. The difference: {loss} points.",
+        "Solved on calibration, on test: {accuracy} at {macs} against {best} at {full}, a "
+        "difference of {loss} points.",
         full=unit.format(full),
         macs=unit.format(point.macs),
         accuracy=percent(point.accuracy, 2),

@@ -332,7 +332,7 @@ def test_the_lab_comes_after_the_guess_and_half_the_compute_is_measured(tiny):
     bins = ("less than 0.5", "0.5 to 2", "2 to 5", "more than 5")
     wanted = bins[sum(loss >= edge for edge in (0.5, 2, 5))]
     assert f"**It is: {wanted} points.**" in _text(at)
-    assert f"The difference: {loss:.2f} points." in _text(at)
+    assert f"a difference of {loss:.2f} points." in _text(at)
     assert sent(at, "tradeoff")
 
 
