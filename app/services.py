@@ -6,6 +6,7 @@ results are keyed by small hashable values and fetch the model inside.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import time
@@ -94,6 +95,11 @@ def _files(bundle: Bundle) -> tuple[object, ...]:
 # How the caches below tell models apart: what needs the weights alone outlives new tables.
 BY_WEIGHTS: dict[str | type[Any], Callable[[Any], Any]] = {Bundle: _weights}
 BY_FILES: dict[str | type[Any], Callable[[Any], Any]] = {Bundle: _files}
+
+
+def signature(bundle: Bundle) -> str:
+    """Changes with any file of a model folder; tells the browser whether its copy is the same."""
+    return hashlib.sha256(repr(_files(bundle)).encode()).hexdigest()
 
 
 def get_bundle(model: str) -> Bundle:

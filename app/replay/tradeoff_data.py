@@ -6,7 +6,6 @@ with the dial never changes it. The numbers are cached, the words are put in for
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -100,9 +99,12 @@ def _numbers(bundle: Bundle, _baselines: Sequence[Baseline]) -> dict[str, Any]:
     table, front = services.get_table(bundle, "test"), services.get_front(bundle)
     authors = bundle.authors.points if bundle.authors else ()
     data = tradeoff_data(table, services.get_curve(bundle), _baselines, authors)
-    model = str(bundle.path)
-    signature = hashlib.sha256(repr(BY_FILES[Bundle](bundle)).encode()).hexdigest()
-    return {**data, "model": model, "signature": signature, "front": front_data(front)}
+    return {
+        **data,
+        "model": str(bundle.path),
+        "signature": services.signature(bundle),
+        "front": front_data(front),
+    }
 
 
 def _points(points: Sequence[tuple[float, float]], unit: MacUnit) -> list[list[float]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from app.figures.theme import MacUnit, exit_palette
 from app.live import component
 from app.replay.replay_data import pack, table_data
 from app.sections.batch_source import Shown
-from app.services import BY_FILES
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
@@ -41,7 +39,7 @@ def live_data(bundle: Bundle, shown: Shown) -> dict[str, Any]:
     """What batch.js reads; constant for one batch, one model folder and one language."""
     said, labelled, test = shown.batch.said, shown.batch.labelled, own_test_table(bundle)
     unit = MacUnit.of(said.info.exit_macs)
-    stamp = hashlib.sha256(repr(BY_FILES[Bundle](bundle)).encode()).hexdigest()
+    stamp = services.signature(bundle)
     return {
         "model": str(bundle.path),
         "signature": f"{shown.token} {stamp}",

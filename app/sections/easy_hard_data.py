@@ -6,7 +6,6 @@ language and the place of the thumbnails are added where they are drawn.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -80,8 +79,7 @@ def get_class_data(bundle: Bundle) -> dict[str, Any]:
 
 
 def _identity(bundle: Bundle) -> dict[str, str]:
-    signature = hashlib.sha256(repr(BY_FILES[Bundle](bundle)).encode()).hexdigest()
-    return {"model": str(bundle.path), "signature": signature}
+    return {"model": str(bundle.path), "signature": services.signature(bundle)}
 
 
 def is_same_set(table: ExitTable, labels: np.ndarray) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from datetime import date
 from functools import partial
-from typing import TypeVar
 
 import streamlit as st
 
@@ -15,15 +13,14 @@ from app.figures.fonts import has_chinese
 from app.figures.handout import Handout, HandoutWords, handout_file
 from app.figures.static_plot import Lines, PlotWords
 from app.figures.theme import MacUnit
-from app.language import ENGLISH, language, say, say_later
+from app.language import ENGLISH, language, say
 from app.replay.dial import ask_in_force, get_choices, resolve
 from app.sections.lesson_pictures import picture_in_hand
+from app.take_home.facts import in_file
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.macs import exit_macs
 from dvt_core.thresholds import replay
-
-Words = TypeVar("Words", HandoutWords, CardWords, PlotWords)
 
 
 @st.fragment
@@ -80,7 +77,7 @@ def make_handout(bundle: Bundle) -> Handout:
         table, curve = services.get_table(bundle, "test"), services.get_curve(bundle)
         lines = Lines(curve.shared, (), curve.exits, replay(table, thresholds))
         tested, data = table.n, table.info.data
-    words = _in_file(HandoutWords())
+    words = in_file(HandoutWords())
     return Handout(
         view.seen,
         run,
@@ -95,16 +92,9 @@ def make_handout(bundle: Bundle) -> Handout:
         lines,
         date.today().isoformat(),
         words,
-        _in_file(CardWords()),
-        _in_file(PlotWords()),
+        in_file(CardWords()),
+        in_file(PlotWords()),
     )
-
-
-def _in_file(words: Words) -> Words:
-    """Sentence templates in the visitor's language, where this machine can draw it."""
-    if not has_chinese():
-        return words
-    return replace(words, **{f.name: say_later(getattr(words, f.name)) for f in fields(words)})
 
 
 def _origin(bundle: Bundle, words: HandoutWords) -> str:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from app import services
 from app.figures.card import CardWords, thresholds_words
 from app.figures.fonts import has_chinese
+from app.figures.handout import HandoutWords
 from app.figures.static_plot import Lines, PlotWords
 from app.figures.theme import MacUnit
 from app.language import later, say_later
@@ -26,7 +27,7 @@ _SOURCE = later(
 )
 _SOURCE_AUTHORS = later("thresholds {thresholds}  ·  made with Dynamic ViT Explorer, {date}")
 
-Words = TypeVar("Words", CardWords, PlotWords)
+Words = TypeVar("Words", CardWords, PlotWords, HandoutWords)
 
 
 @dataclass(frozen=True, eq=False)
