@@ -17,13 +17,13 @@ from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
 from app import services
-from app.asgi import SECURITY_HEADERS, SecurityHeaders
 from app.figures.theme import percent
 from app.intake import dataset_fetch, thumbnail_route
 from app.intake.dataset_fetch import fetch_test_images, find_test_images, open_test_images
 from app.intake.thumbnail_route import COLUMNS, SHEET_IMAGES, read_rows, serve
 from app.sections.easy_hard import picked_row
 from app.sections.easy_hard_data import board_data, class_data
+from app.serving.headers import SECURITY_HEADERS, SecurityHeaders
 from app.work.jobs import Cancelled
 from dvt_core.data_sources import DATASETS
 from dvt_core.errors import InputError
