@@ -222,6 +222,12 @@ class JobQueue:
                 self._thread.start()
         return job
 
+    @property
+    def length(self) -> int:
+        """Jobs that wait or run; cheap, from any thread."""
+        with self._lock:
+            return sum(job.is_open for job in self._jobs)
+
     def place(self, job: Job) -> int:
         """How many open jobs stand before this one; 0 while it runs."""
         with self._lock:

@@ -42,6 +42,11 @@ class Worker:
         self._slots = BoundedSemaphore(max_waiting)
         self._max_waiting, self._timeout_s = max_waiting, timeout_s
 
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for their turn, the running one not counted; cheap, from any thread."""
+        return self._executor._work_queue.qsize()
+
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result, computed on the worker's thread.
 
