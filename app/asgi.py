@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import importlib
 import pkgutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +19,9 @@ from starlette.middleware import Middleware
 
 import app as app_package
 from app.intake.thumbnail_route import ROUTES
+from app.serving import log, status
 from app.serving.headers import SecurityHeaders
+from app.serving.watch import Watch
 
 # They draw at once when imported, or are this file.
 NOT_IMPORTED = ("app.main", "app.views", "app.asgi")
@@ -45,16 +48,20 @@ def _prepare() -> None:
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[None]:
     """Health turns ok only when the models are warm."""
+    began = time.perf_counter()
     await anyio.to_thread.run_sync(_prepare)
     # Streamlit's own welcome asks an outside server for this machine's address: it is off.
     host = st.get_option("server.address") or "127.0.0.1"
     print(f"Ready: http://{host}:{st.get_option('server.port')}  (Ctrl+C ends it)", flush=True)
+    log.event("ready", s=round(time.perf_counter() - began, 1))
     yield
+    log.event("stop")
 
 
+log.install()  # before the server's first line
 app = st.App(
     Path(__file__).with_name("main.py"),
-    routes=ROUTES,
-    middleware=[Middleware(SecurityHeaders)],
+    routes=[*ROUTES, *status.ROUTES],
+    middleware=[Middleware(Watch), Middleware(SecurityHeaders)],
     lifespan=lifespan,
 )
