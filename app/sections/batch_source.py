@@ -24,8 +24,8 @@ from app.intake.batch_intake import (
 from app.intake.tray import plain
 from app.language import say
 from app.linked import linked_choice
-from app.model_choice import allowed_folder, refusal
 from app.services import BY_WEIGHTS
+from app.serving.access import DATA_ROOT, allowed_folder, refusal
 from app.work.job_panel import forget_job, job_panel, start_job
 from app.work.jobs import DONE, Job, patient_run
 from dvt_core.batch import Batch, run_batch
@@ -95,7 +95,7 @@ def _sources() -> dict[str, str]:
         FILES: say("files or zips"),
         DEVICE: say("a folder of this device"),
     }
-    return sources if refusal() else {**sources, FOLDER: say("a folder beside the app")}
+    return sources if refusal(DATA_ROOT) else {**sources, FOLDER: say("a folder beside the app")}
 
 
 def _shown(bundle: Bundle, source: str) -> Shown:
@@ -133,7 +133,7 @@ def _offer(source: str, bundle: Bundle) -> Offer | None:
         st.caption(_limits(source))
         if not path.strip():
             return None
-        folder = allowed_folder(path.strip().strip("\"'"))
+        folder = allowed_folder(path, DATA_ROOT)
         return _once(("folder", str(folder)), lambda: from_folder(folder))
     is_folder = source == DEVICE
     files = st.file_uploader(
@@ -233,7 +233,7 @@ def _work(bundle: Bundle) -> Callable[[Job, Offer, Callable[[int, int], None]], 
             if is_short:
                 thumbs[place] = _thumb(image)
 
-        run = patient_run(job, worker.run)
+        run = patient_run(job, worker.run_while)
         batch = run_batch(
             model, offer.sources, names, data=offer.title, run=run, step=step, keep=keep
         )

@@ -75,7 +75,7 @@ def measuring(bundle: Bundle, thresholds: tuple[float, ...]) -> Callable[[Job], 
 
     def work(job: Job) -> Measured:
         timings: list[Timing] = []
-        run = patient_run(job, worker.run)
+        run = patient_run(job, worker.run_while)
         for index, size in enumerate(BATCH_SIZES):
             tell = _progress(job, index, words[index])
             part = _share(model, run, thresholds, images, size, timings)

@@ -232,7 +232,7 @@ def _work(bundle: Bundle, view: View, key: Key) -> Callable[[Job], tuple[Attribu
             def step(done: float, index: int) -> None:
                 job.step(done, words[index])
 
-            run = patient_run(job, worker.run)
+            run = patient_run(job, worker.run_while)
             result = attribute(model, view.tensor, targets, method, run=run, step=step)
             kept.put(key, result)
         return result

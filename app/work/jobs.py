@@ -12,17 +12,18 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Thread, current_thread
 from typing import Any
 
 from app.language import say
-from app.work.worker import Busy
+from app.work.call import Busy, Withdrawn
 from dvt_core.errors import InputError
 
 WAITING, RUNNING, DONE, FAILED, CANCELLED = "waiting", "running", "done", "failed", "cancelled"
 OPEN = (WAITING, RUNNING)
 SETTLED_S = 0.5  # a pace measured over less says nothing
 RETRY_S, PATIENCE_S = 0.2, 20.0  # between two tries of a busy worker; after the first refusal
+LEFT_S, MAX_LEFT = 5.0, 3  # a cancelled job that takes no step is left behind; so many at a time
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Job:
     result: Any = field(default=None, repr=False)
     error: str = ""
     began: float = 0.0
+    _stopped: float | None = field(default=None, repr=False)  # the clock's time of the cancel
     _queue: JobQueue | None = field(default=None, repr=False)
     _work: Callable[[Job], Any] | None = field(default=None, repr=False)
     _clock: Callable[[], float] = field(default=time.monotonic, repr=False)
@@ -73,16 +75,30 @@ class Job:
         """Whether it was cancelled and still runs, until its next step."""
         return self.is_open and self._stop.is_set()
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it was cancelled `LEFT_S` ago and has taken no step since: a call that hangs."""
+        stopped = self._stopped
+        return self.is_stopping and stopped is not None and self._clock() - stopped >= LEFT_S
+
+    def goes_on(self) -> bool:
+        """False once it was cancelled or its page is gone; asked while it waits for the worker."""
+        return not self._stop.is_set() and self.is_wanted()
+
     def place(self) -> int:
         """How many open jobs stand before this one in its queue; 0 while it runs."""
         return self._queue.place(self) if self._queue is not None else 0
 
     def cancel(self) -> None:
         """Ends it: at once if it waits, at its next step if it runs; else nothing happens."""
-        self._stop.set()
         with self._lock:
-            if self.state == WAITING:
-                self._end(CANCELLED)
+            self._stopped = self._clock() if self._stopped is None else self._stopped
+        self._stop.set()
+        self._end(CANCELLED, only_if=WAITING)
+
+    def leave(self) -> None:
+        """Called by the queue: it counts as ended, whatever its thread still does."""
+        self._end(CANCELLED)
 
     def step(self, fraction: float, words: str = "") -> None:
         """Called by the work, often: notes how far it is.
@@ -90,7 +106,7 @@ class Job:
         Raises:
             Cancelled: to be let through; the work ends here.
         """
-        if self._stop.is_set() or not self.is_wanted():
+        if not self.goes_on():
             raise Cancelled
         self.fraction, self.words = min(max(fraction, 0.0), 1.0), words or self.words
 
@@ -111,43 +127,53 @@ class Job:
 
     def run(self) -> None:
         """Called by the queue's thread after `begin`: does the work and keeps how it ended."""
-        assert self._work is not None
+        work = self._work
+        assert work is not None
         try:
             self.step(0.0)
-            self.result = self._work(self)
-            self.fraction = 1.0
-            self._end(DONE)
+            self._end(DONE, result=work(self))
         except Cancelled:
             self._end(CANCELLED)
         except InputError as error:
-            self.error = str(error)
             # A visitor who cancelled is not told of what failed on the way to the next step.
-            self._end(CANCELLED if self._stop.is_set() else FAILED)
+            is_told = not self._stop.is_set()
+            self._end(FAILED if is_told else CANCELLED, error=str(error) if is_told else "")
         except BaseException:  # Streamlit's own among them: the queue must outlive them all
             logger.exception("a job failed: %s", self.title)
             self._end(FAILED)
 
-    def _end(self, state: str) -> None:
-        self.state = state
-        self._work = None  # it may hold pictures; the session keeps the job, not those
+    def _end(
+        self, state: str, *, only_if: str = RUNNING, result: Any = None, error: str = ""
+    ) -> None:
+        """How it ended, once: what a job that was left behind comes to is dropped."""
+        with self._lock:
+            if self.state != only_if:
+                return
+            self.result, self.error = result, error
+            self.fraction = 1.0 if state == DONE else self.fraction
+            self._work = None  # it may hold pictures; the session keeps the job, not those
+            self.state = state  # the last: the page reads the rest once it says so
 
 
 def patient_run(job: Job, run: Callable[..., Any]) -> Callable[..., Any]:
     """The worker's `run` for a job: pictures that people look at go first, the job tries again.
 
-    A cancel ends the job at the next try; after `PATIENCE_S` of refusals the job fails, so that a
-    worker that hangs does not hold the queue for ever. Errors of the function are passed on.
+    A cancel ends the job at once, also while it waits for its turn or its answer. After
+    `PATIENCE_S` of refusals the job fails, so that a worker that hangs does not hold the queue for
+    ever. Errors of the function are passed on.
 
     Args:
-        job: asked before every new try.
-        run: `Worker.run`.
+        job: asked while it waits and before every new try.
+        run: `Worker.run_while`.
     """
 
     def patiently(function: Callable[..., Any], *args: Any) -> Any:
         until = None
         while True:
             try:
-                return run(function, *args)
+                return run(job.goes_on, function, *args)
+            except Withdrawn:
+                raise Cancelled from None
             except Busy:
                 now = time.monotonic()
                 until = until or now + PATIENCE_S
@@ -179,6 +205,7 @@ class JobQueue:
         self._jobs: list[Job] = []  # open ones in order, the running one first
         self._lock = Lock()
         self._thread: Thread | None = None
+        self._left = 0  # threads whose job was left behind
         self._max_waiting, self._per_owner, self._clock = max_waiting, per_owner, clock
 
     def submit(
@@ -216,11 +243,15 @@ class JobQueue:
                 )
             job = Job(title, owner, is_wanted, _queue=self, _work=work, _clock=self._clock)
             self._jobs.append(job)
-            if self._thread is None:
-                # A daemon: Ctrl-C on the server does not wait for somebody's batch.
-                self._thread = Thread(target=self._serve, name="jobs", daemon=True)
-                self._thread.start()
+            if self._thread is None or not self._thread.is_alive():
+                self._start()
         return job
+
+    def close(self) -> None:
+        """Cancels all jobs, when the server stops."""
+        with self._lock:
+            for job in self._jobs:
+                job.cancel()
 
     @property
     def length(self) -> int:
@@ -235,11 +266,21 @@ class JobQueue:
             return self._jobs.index(job) if job in self._jobs else 0
 
     def _tidy(self) -> None:
-        """Takes out what has ended, and what waits for a visitor who left."""
+        """Takes out what has ended, what was asked by a visitor who left, and what hangs."""
         for job in self._jobs:
-            if job.state == WAITING and not job.is_wanted():
+            if not job.goes_on():
                 job.cancel()
+            if job.is_stuck and self._left < MAX_LEFT:
+                logger.error("a cancelled job does not end and is left behind: %s", job.title)
+                job.leave()
+                self._left += 1
+                self._start()
         self._jobs = [job for job in self._jobs if job.is_open]
+
+    def _start(self) -> None:
+        # A daemon: Ctrl-C on the server does not wait for somebody's batch.
+        self._thread = Thread(target=self._serve, name="jobs", daemon=True)
+        self._thread.start()
 
     def _serve(self) -> None:
         while (job := self._take()) is not None:
@@ -247,6 +288,9 @@ class JobQueue:
 
     def _take(self) -> Job | None:
         with self._lock:
+            if self._thread is not current_thread():  # it was left behind, and has come back
+                self._left -= 1
+                return None
             self._tidy()
             job = next((job for job in self._jobs if job.begin()), None)
             if job is None:

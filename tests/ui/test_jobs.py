@@ -107,7 +107,7 @@ def test_work_that_fails_after_it_was_cancelled_was_cancelled():
 def test_a_job_whose_worker_is_busy_tries_again_and_a_cancel_ends_it_soon():
     asked = threading.Event()
 
-    def busy(function, *args):
+    def busy(is_wanted, function, *args):
         asked.set()
         raise Busy("the model is busy")
 
@@ -122,7 +122,7 @@ def test_only_a_busy_worker_is_asked_again_and_not_for_ever(monkeypatch):
     monkeypatch.setattr(jobs, "RETRY_S", 0.001)
     job, errors = Job("maps", "a"), [Busy("busy"), Busy("busy")]
 
-    def run(function, *args):
+    def run(is_wanted, function, *args):
         if errors:
             raise errors.pop()
         return function(*args)
