@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -224,7 +225,6 @@ def get_criteria(bundle: Bundle) -> tuple[CriteriaPoint, ...]:
     return criteria_curve(get_table(bundle, "calibration"), get_table(bundle, "test"))
 
 
-@st.cache_data(max_entries=512, show_spinner=False, hash_funcs=BY_WEIGHTS)
 def predict(
     bundle: Bundle,
     picture: str,
@@ -235,6 +235,9 @@ def predict(
 ) -> Prediction:
     """One picture through the cascade; it really stops unless all exits are asked for.
 
+    Each picture is run at most once to each of its exits. What an exit says does not depend on the
+    thresholds, so a run that really stopped there answers for all thresholds that stop there.
+
     Args:
         bundle: the model.
         picture: `digest` of the picture: its data and its crop.
@@ -242,8 +245,29 @@ def predict(
         all_exits: run every exit, also those after the one that answers.
         _tensor: (1, 3, H, W), from the picture's view (`app.intake.pictures`).
     """
-    model, run = get_model(bundle), get_worker().run
-    return run(_quickest, model, _tensor, thresholds, all_exits)
+    runs = _runs(bundle, picture)
+    last = bundle.config.num_exits - 1
+    longest = max(runs.values(), key=lambda run: len(run.records), default=None)
+    stop = None if longest is None else _stop(longest, thresholds)
+    known = runs.get((last, True) if all_exits else (stop, False))
+    if stop is None or known is None:
+        model, worker = get_model(bundle), get_worker()
+        run = worker.run(_quickest, model, _tensor, thresholds, all_exits)
+        runs[run.records[-1].exit_index, all_exits] = run
+        return run
+    return replace(known, exit_index=stop, thresholds=thresholds)
+
+
+@st.cache_resource(max_entries=512, show_spinner=False, hash_funcs=BY_WEIGHTS)
+def _runs(bundle: Bundle, picture: str) -> dict[tuple[int | None, bool], Prediction]:
+    """A picture's runs by (last computed exit, whether all were asked for)."""
+    return {}
+
+
+def _stop(run: Prediction, thresholds: tuple[float, ...]) -> int | None:
+    """The exit at which these thresholds stop; None if the run does not reach so far."""
+    limits = (*thresholds, -math.inf)
+    return next((r.exit_index for r in run.records if r.confidence >= limits[r.exit_index]), None)
 
 
 def _quickest(

@@ -5,7 +5,7 @@ A file that cannot be used gives one sentence, and the page goes on with the las
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -170,7 +170,8 @@ def _opened_sample(sample: Sample) -> Picture:
     )
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
+# Not Streamlit's cache: hashing the samples would take half of a page's time in every run.
+@lru_cache(maxsize=16)
 def _sample_thumbs(samples: tuple[Sample, ...], prefix: str) -> list[Thumb]:
     return [
         Thumb(
