@@ -18,6 +18,7 @@ FILES = CORE_FILES + APP_FILES
 # unless a longer name is listed too.
 ORDER = (
     "dvt_core.errors",
+    "dvt_core.whole_file",
     "dvt_core.config",
     "dvt_core.presets",
     "dvt_core.paper",
@@ -34,6 +35,8 @@ ORDER = (
     "dvt_core.zip_pictures",
     "dvt_core.data_hub",
     "dvt_core.data",
+    "dvt_core.pickle_names",
+    "dvt_core.tensor_pickle",
     "dvt_core.checkpoint_file",
     "dvt_core.model.tokenizers",
     "dvt_core.model.reuse",
