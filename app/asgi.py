@@ -19,7 +19,7 @@ from starlette.middleware import Middleware
 
 import app as app_package
 from app.intake.thumbnail_route import ROUTES
-from app.serving import log, status
+from app.serving import health, log, status
 from app.serving.headers import SecurityHeaders
 from app.serving.watch import Watch
 
@@ -61,7 +61,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
 log.install()  # before the server's first line
 app = st.App(
     Path(__file__).with_name("main.py"),
-    routes=[*ROUTES, *status.ROUTES],
+    routes=[*ROUTES, *status.ROUTES, *health.ROUTES],
     middleware=[Middleware(Watch), Middleware(SecurityHeaders)],
     lifespan=lifespan,
 )
