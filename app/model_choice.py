@@ -1,12 +1,10 @@
 """Which models can be chosen: the bundled ones, and folders that a person opened in this session.
 
-A folder is a path on the server's disk. Only someone who sits at that machine may name any path;
-over a network a path must lie under $DVT_MODEL_ROOT, or the way is closed.
+A folder is a path on the server's disk; `app.serving.access` says who may name which.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +14,10 @@ import streamlit as st
 from app import services
 from app.language import say
 from app.replay.dial import forget
+from app.serving.access import MODEL_ROOT, allowed_folder, check_links
 from dvt_core.bundle import Bundle, list_models
 from dvt_core.errors import InputError
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-ROOT_ENV = "DVT_MODEL_ROOT"
 MODEL = "model"  # session key of the choice
 FOLDERS = "model_folders"  # session key: absolute paths opened in this session
 GONE = "model_gone"  # session key: why a folder was taken off the list, until it was said
@@ -89,23 +86,6 @@ def current_bundle() -> Bundle:
         st.stop()
 
 
-def refusal() -> str:
-    """Why no folder can be opened here; empty if one can."""
-    if _is_local() or os.environ.get(ROOT_ENV):
-        return ""
-    return say(
-        "A model folder can be opened only where the app serves its own machine alone (server "
-        "address {address}), or under a folder that its owner allows with the environment variable "
-        "{variable}. This server answers to others and allows none.",
-        address=LOOPBACK[0],
-        variable=ROOT_ENV,
-    )
-
-
-def _is_local() -> bool:
-    return st.get_option("server.address") in LOOPBACK
-
-
 def open_folder(text: str) -> Bundle:
     """A model folder by its path, its description read, and chosen for this session.
 
@@ -114,28 +94,11 @@ def open_folder(text: str) -> Bundle:
     Raises:
         InputError: not allowed here, no model folder, or damaged.
     """
-    folder = allowed_folder(text.strip().strip("\"'"))
+    folder = allowed_folder(text, MODEL_ROOT)
+    check_links(folder, MODEL_ROOT)
     bundle = services.get_bundle(str(folder))
     known = st.session_state.get(FOLDERS, ())
     st.session_state[FOLDERS] = (*known, *(() if str(folder) in known else (str(folder),)))
     st.session_state[MODEL] = str(folder)
     forget()
     return bundle
-
-
-def allowed_folder(text: str) -> Path:
-    """The absolute path behind a text, links followed; checked before the disk is looked at.
-
-    Raises:
-        InputError: no path, or not one that may be opened here.
-    """
-    if not text:
-        raise InputError("no folder was named, type the path of one")
-    try:
-        folder = Path(text).expanduser().resolve()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise InputError(f"{text!r} is no path: {error}") from error
-    root = os.environ.get(ROOT_ENV)
-    if _is_local() or (root and folder.is_relative_to(Path(root).resolve())):
-        return folder
-    raise InputError(f"{text!r} does not lie under {ROOT_ENV}, name a folder there")

@@ -125,7 +125,7 @@ def from_folder(folder: Path) -> Offer:
     that lies in it. Links that lead out of it are not followed.
 
     Args:
-        folder: an absolute path that this visitor may open (`model_choice.allowed_folder`).
+        folder: an absolute path that this visitor may open (`app.serving.access`).
 
     Raises:
         InputError: no folder, or no pictures in it.

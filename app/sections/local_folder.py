@@ -7,7 +7,8 @@ import re
 import streamlit as st
 
 from app.language import say
-from app.model_choice import MODEL, ROOT_ENV, choices, labels, open_folder, refusal
+from app.model_choice import MODEL, choices, labels, open_folder
+from app.serving.access import MODEL_ROOT, refusal
 from dvt_core.errors import InputError
 
 OFFICIAL = "https://github.com/blackfeather-wang/Dynamic-Vision-Transformer#pre-trained-models"
@@ -33,7 +34,7 @@ def local_folder_section() -> None:
 
 
 def _field() -> None:
-    if reason := refusal():
+    if reason := refusal(MODEL_ROOT):
         st.info(reason)
         return
     st.markdown(
@@ -50,7 +51,8 @@ def _field() -> None:
             max_chars=1000,
             placeholder="/home/me/models/dvt_t2t_vit_12",
             help=say(
-                "A path. Over a network only paths under {root} are opened.", root=f"${ROOT_ENV}"
+                "A path. Where {root} names a folder, only paths under it are opened.",
+                root=f"${MODEL_ROOT}",
             ),
         )
         st.form_submit_button(say("Open the folder"), on_click=_open)
