@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from dvt_core.errors import InputError
+from dvt_core.errors import InputError, printable
 
 AUTHORS = "authors.json"
 FLOPS, EXITS = "flops", "anytime_classification"
 THRESHOLDS, CURVE = "dynamic_threshold", "budgeted_batch_classification"
+_MAX_NUMBERS, _LARGEST = 1_000_000, 1e15  # in an entry
 ENTRIES = (FLOPS, EXITS, THRESHOLDS, CURVE)
 
 
@@ -63,6 +64,12 @@ class AuthorsResults:
         """Whether there are points and they can be used, not only drawn."""
         return any(point.thresholds for point in self.points)
 
+    def fits(self, num_exits: int) -> bool:
+        """Whether the numbers are of a model with this many exits."""
+        lists = self.exit_macs, self.exit_accuracy
+        gates = {len(point.thresholds) for point in self.points}
+        return {len(each) for each in lists} <= {0, num_exits} and gates <= {0, num_exits - 1}
+
     def at_budget(self, macs: float) -> AuthorsPoint:
         """The most accurate point whose mean MACs per image are at most `macs`.
 
@@ -91,13 +98,13 @@ class AuthorsResults:
         """
         try:
             points = tuple(
-                AuthorsPoint(_floats(p["thresholds"]), float(p["macs"]), float(p["accuracy"]))
+                AuthorsPoint(_floats(p["thresholds"]), *_floats((p["macs"], p["accuracy"])))
                 for p in raw["points"]
             )
             exits = _floats(raw["exit_macs"]), _floats(raw["exit_accuracy"])
             return cls(*exits, points, str(raw["source"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{AUTHORS} does not fit: {error}") from error
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"{AUTHORS} does not fit: {printable(error)}") from error
 
 
 def read_results(entries: Mapping[str, Any], num_exits: int, source: str) -> AuthorsResults | None:
@@ -156,19 +163,37 @@ def _points(entries: Mapping[str, Any], num_exits: int) -> tuple[AuthorsPoint, .
 def _numbers(name: str, value: Any) -> np.ndarray:
     """float64 array of finite numbers, whatever they were stored as."""
     try:
-        numbers = np.asarray(_plain(value))
-    except (TypeError, ValueError, RuntimeError, OverflowError):  # ragged lists, sparse tensors
+        numbers = np.asarray(_plain(value, [_MAX_NUMBERS]))
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # ragged or endless lists, texts
         numbers = np.empty(0, dtype=object)
-    if numbers.dtype.kind not in "iuf" or not np.isfinite(numbers).all():
+    if numbers.dtype.kind not in "iuf" or not (np.abs(numbers.astype(np.float64)) < _LARGEST).all():
         raise InputError(f"{name} holds something else than finite numbers in rows of equal length")
     return numbers.astype(np.float64)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, left: list[int]) -> Any:
+    """Lists of numbers and of arrays; `left` holds how many numbers may still come.
+
+    A list may hold itself or the same list many times, a tensor repeat one number without end, and
+    NumPy makes all texts as long as the longest: what is not a number is refused here.
+    """
+    left[0] -= 1 if not isinstance(value, Tensor) else value.numel()
+    if left[0] < 0:
+        raise ValueError("too many numbers")
     if isinstance(value, Tensor):
         return value.detach().double().numpy()
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [_plain(item, left) for item in value]
+    if isinstance(value, int | float) or hasattr(value, "__array__"):
+        return value
+    raise TypeError(f"a {type(value).__name__}")
 
 
 def _floats(values: Any) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
+    """Finite numbers as floats; TypeError or ValueError if there is something else."""
+    numbers = [value.item() if isinstance(value, np.generic) else value for value in values]
+    if not all(type(number) in (int, float) for number in numbers):
+        raise TypeError("expected numbers")
+    if not all(abs(number) < np.inf for number in numbers):
+        raise ValueError("expected finite numbers")
+    return tuple(map(float, numbers))

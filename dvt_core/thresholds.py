@@ -7,7 +7,7 @@ float64(threshold)`, here as in `inference.classify`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
 
+_LARGEST = 1e15  # a number in a file that is larger counts nothing that we measure
 _BLOCK = 1 << 18  # images times settings looked at in one go; stays within the processor's cache
 
 
@@ -38,6 +39,22 @@ class OperatingPoint:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, lists for tuples."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any], num_exits: int) -> OperatingPoint:
+        """Reads what `to_dict` wrote for a model with this many exits; other keys are ignored.
+
+        Raises:
+            InputError, KeyError, TypeError: something else.
+        """
+        shares = tuple(raw["exit_shares"])
+        numbers = (raw["accuracy"], raw["macs"], *shares)
+        if len(shares) != num_exits or not all(
+            type(number) in (int, float) and 0 <= number < _LARGEST for number in numbers
+        ):
+            raise InputError(f"accuracy, macs and {num_exits} exit_shares must be finite numbers")
+        thresholds = check_thresholds(list(raw["thresholds"]), num_exits)
+        return cls(thresholds, raw["accuracy"], raw["macs"], shares)
 
 
 def check_thresholds(thresholds: float | Sequence[float], num_exits: int) -> tuple[float, ...]:
