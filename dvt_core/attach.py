@@ -10,6 +10,7 @@ from dvt_core.bundle import Bundle, load_bundle
 from dvt_core.errors import InputError
 from dvt_core.macs import stage_macs
 from dvt_core.study import ABLATION, BASELINES, LOG_FILES, SPLITS, VARIANTS, variant_of
+from dvt_core.whole_file import whole_folder
 
 
 def attach_baselines(run: str | Path, model: Bundle) -> Path:
@@ -34,12 +35,13 @@ def attach_baselines(run: str | Path, model: Bundle) -> Path:
     for exit_index, place in enumerate(places):
         name = f"{plain.grid_sizes[place]}x{plain.grid_sizes[place]}"
         folder = model.path / BASELINES / name
-        for split in SPLITS:
-            table = other.table(split).exit_alone(
-                exit_index, stage_macs(plain)[place], f"{model.name}_{name}"
-            )
-            table.save(folder / f"{split}.parquet")
-        _copy_log(other, folder)
+        with whole_folder(folder) as scratch:
+            for split in SPLITS:
+                table = other.table(split).exit_alone(
+                    exit_index, stage_macs(plain)[place], f"{model.name}_{name}"
+                )
+                table.save(scratch / f"{split}.parquet")
+            _copy_log(other, scratch)
     return model.path / BASELINES
 
 
@@ -51,9 +53,10 @@ def attach_ablation(run: str | Path, model: Bundle) -> Path:
     """
     other = _same_cascade(run, model)
     folder = model.path / ABLATION / variant_of(other)
-    for split in SPLITS:
-        other.table(split).save(folder / f"{split}.parquet")
-    _copy_log(other, folder)
+    with whole_folder(folder) as scratch:
+        for split in SPLITS:
+            other.table(split).save(scratch / f"{split}.parquet")
+        _copy_log(other, scratch)
     return folder
 
 

@@ -24,22 +24,29 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from dvt_core.authors import AUTHORS, AuthorsResults
+from dvt_core.bounded_file import read_bounded, read_object
 from dvt_core.config import DVTConfig
 from dvt_core.data_sources import DATASETS
-from dvt_core.errors import InputError
+from dvt_core.errors import InputError, printable
 from dvt_core.exit_table import ExitTable
 from dvt_core.model import DynamicViT, build_model
+from dvt_core.model_limits import check_limits
 from dvt_core.presets import PRESETS
 from dvt_core.thresholds import OperatingPoint
+from dvt_core.whole_file import write_whole
 
 FORMAT = 1
 CONFIG, WEIGHTS, THRESHOLDS = "config.json", "model.safetensors", "thresholds.json"
+_OWN = {"format", "name", "title", "architecture", "class_names", "weights_sha256"}
+_OWN |= {"default_threshold"}
+_MAX_HEADER = 1_000_000  # bytes
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -82,10 +89,10 @@ class Bundle:
             InputError: the weights file is missing, damaged or of another architecture.
         """
         path = self.path / WEIGHTS
-        try:
-            raw = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"cannot read the weights {path}: {error.strerror}") from error
+        with torch.device("meta"):  # shapes only: nothing is allocated before the weights fit
+            wanted = build_model(self.config).state_dict()
+        limit = 2 * sum(map(_num_bytes, wanted.values())) + _MAX_HEADER
+        raw = read_bounded(path, limit, "the weights ")
         if hashlib.sha256(raw).hexdigest() != self.weights_sha256:
             raise InputError(
                 f"the weights {path} are damaged or replaced: their checksum is not the one in "
@@ -95,10 +102,15 @@ class Bundle:
             state = load_safetensors(raw)
         except (SafetensorError, ValueError) as error:
             raise InputError(f"the weights {path} are no safetensors file: {error}") from error
-        model = build_model(self.config, class_names=self.class_names)
-        found = misfits(model.state_dict(), state)
+        found = misfits(wanted, state)
         if found:
             raise InputError(f"the weights {path} do not fit the architecture: {few(found)}")
+        wrong = [key for key, value in state.items() if not value.isfinite().all()]
+        if wrong:
+            raise InputError(
+                f"the weights {path} hold infinite numbers or none (NaN): {few(wrong)}"
+            )
+        model = build_model(self.config, class_names=self.class_names)
         model.load_state_dict(state)
         model.name, model.weights_sha256 = self.name, self.weights_sha256
         return model.eval().requires_grad_(False)
@@ -143,16 +155,14 @@ class Bundle:
     @cached_property
     def solved(self) -> tuple[OperatingPoint, ...]:
         """Operating points of thresholds.json, cheapest first; accuracy is on calibration."""
-        raw = _read_json(self.path / THRESHOLDS)
+        raw = read_object(self.path / THRESHOLDS)
         try:
-            return tuple(
-                OperatingPoint(
-                    tuple(p["thresholds"]), p["accuracy"], p["macs"], tuple(p["exit_shares"])
-                )
-                for p in raw["points"]
-            )
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{self.path / THRESHOLDS} lacks {error}") from error
+            return tuple(OperatingPoint.from_dict(p, self.config.num_exits) for p in raw["points"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(
+                f"{self.path / THRESHOLDS} holds no operating points of this model: "
+                f"{printable(error)}; restore the folder"
+            ) from error
 
     @cached_property
     def authors(self) -> AuthorsResults | None:
@@ -162,7 +172,12 @@ class Bundle:
             InputError: the file is damaged.
         """
         path = self.path / AUTHORS
-        return AuthorsResults.from_dict(_read_json(path)) if path.is_file() else None
+        if not path.is_file():
+            return None
+        authors = AuthorsResults.from_dict(read_object(path))
+        if not authors.fits(self.config.num_exits):
+            raise InputError(f"{path} is of a model with another number of exits")
+        return authors
 
 
 def list_models() -> tuple[str, ...]:
@@ -191,17 +206,25 @@ def load_bundle(name_or_dir: str | Path) -> Bundle:
                 f"of the bundled models ({', '.join(known) or 'none'})" + hint
             )
         path = bundled_dir() / str(name_or_dir)
-    raw = _read_json(path / CONFIG)
+    return _described(path, read_object(path / CONFIG))
+
+
+def _described(path: Path, raw: dict[str, Any]) -> Bundle:
+    """The bundle that a folder's config.json describes; every value is checked."""
     try:
         if raw["format"] != FORMAT:
-            raise InputError(f"{path / CONFIG} has format {raw['format']}, this program reads 1")
-        own = {"format", "name", "title", "architecture", "class_names", "weights_sha256"}
+            raise InputError(f"it has format {raw['format']}, this program reads {FORMAT}")
         config = DVTConfig.from_dict(raw["architecture"])
+        check_limits(config)
         words = tuple(raw["class_names"]) or tuple(f"class {i}" for i in range(config.num_classes))
         if len(words) != config.num_classes:
-            raise InputError(
-                f"{path / CONFIG} has {len(words)} class names for {config.num_classes} classes"
-            )
+            raise InputError(f"it has {len(words)} class names for {config.num_classes} classes")
+        texts = (raw["name"], raw["title"], raw["weights_sha256"], *words)
+        if not all(isinstance(text, str) and text and text.isprintable() for text in texts):
+            raise InputError("names, title, class names and checksum must be words on one line")
+        threshold = raw["default_threshold"]
+        if type(threshold) not in (int, float) or not 0 <= threshold <= 1:
+            raise InputError(f"default_threshold is {threshold!r}, expected a number from 0 to 1")
         return Bundle(
             path=path,
             name=raw["name"],
@@ -209,13 +232,12 @@ def load_bundle(name_or_dir: str | Path) -> Bundle:
             config=config,
             class_names=words,
             weights_sha256=raw["weights_sha256"],
-            default_threshold=float(raw["default_threshold"]),
-            info={k: v for k, v in raw.items() if k not in own | {"default_threshold"}},
+            default_threshold=float(threshold),
+            info={k: v for k, v in raw.items() if k not in _OWN},
         )
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path / CONFIG} is no model description: {error}") from error
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        reason = printable(error, 500)
+        raise InputError(f"{path / CONFIG} is no model description: {reason}") from error
 
 
 def load_model(name_or_dir: str | Path) -> DynamicViT:
@@ -249,28 +271,13 @@ def save_bundle(
         "class_names": list(model.class_names),
         "architecture": model.config.to_dict(),
     }
-    write_atomically(path / WEIGHTS, raw)
-    write_atomically(path / CONFIG, (json.dumps(config, indent=1) + "\n").encode())
+    write_whole(path / WEIGHTS, raw)
+    write_whole(path / CONFIG, (json.dumps(config, indent=1) + "\n").encode())
     return load_bundle(path)
 
 
-def write_atomically(path: Path, raw: bytes) -> None:
-    """Writes a file beside its final place, then renames it: complete or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(raw)
-    os.replace(partial, path)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is no valid JSON: {error}") from error
-    if not isinstance(raw, dict):
-        raise InputError(f"{path} holds a {type(raw).__name__}, expected an object")
-    return raw
+def _num_bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
 
 
 def misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
@@ -288,4 +295,4 @@ def misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[s
 def few(phrases: Sequence[str]) -> str:
     """The first five, and how many more there are."""
     more = f" and {len(phrases) - 5} more" if len(phrases) > 5 else ""
-    return "; ".join(phrases[:5]) + more
+    return "; ".join(printable(phrase) for phrase in phrases[:5]) + more

@@ -30,6 +30,7 @@ from dvt_core.data_sources import (
 )
 from dvt_core.errors import InputError
 from dvt_core.images import Preprocess, open_image
+from dvt_core.whole_file import whole_folder
 
 SPLITS = ("train", "calibration", "test")
 CALIBRATION_SHARE, CALIBRATION_MAX, CALIBRATION_SEED = 0.1, 5000, 2105
@@ -253,14 +254,11 @@ def fetch(name: str, data_dir: Path | None = None) -> Path:
     splits = load_from_hub(info)
     if data_dir is None:
         return Path(next(iter(splits.values())).cache_files[0]["filename"]).parent
-    folder, unfinished = Path(data_dir) / name, Path(data_dir) / f"{name}.part"
-    try:
-        unfinished.mkdir(parents=True, exist_ok=True)
+    folder = Path(data_dir) / name
+    with whole_folder(folder) as scratch:  # half a set is never taken for a whole one
         for split, dataset in splits.items():
-            dataset.to_parquet(unfinished / f"{split}-00000-of-00001.parquet")
-        return unfinished.rename(folder)  # at the end: half a set is never taken for a whole one
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error}") from error
+            dataset.to_parquet(scratch / f"{split}-00000-of-00001.parquet")
+    return folder
 
 
 def _known(name: str) -> DatasetInfo:

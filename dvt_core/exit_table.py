@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from dvt_core.errors import InputError
-from dvt_core.table_file import TableInfo, read_columns, write_columns
+from dvt_core.errors import InputError, printable
+from dvt_core.table_file import TableInfo, pack_columns, read_columns
+from dvt_core.whole_file import write_whole
 
 SCHEMA_VERSION = 1
 TOP_K = 5
@@ -204,17 +205,21 @@ class ExitTable:
                 "evaluate that model to get its own table"
             )
 
+    def to_bytes(self) -> bytes:
+        """The table as the bytes of a Parquet file, as `save` writes and `load` reads it."""
+        columns = {column: getattr(self, name) for name, column in _PER_IMAGE.items()}
+        for i in range(self.num_exits):
+            for name, column in _PER_EXIT.items():
+                columns[f"exit{i + 1}_{column}"] = getattr(self, name)[:, i]
+        return pack_columns(columns, {"version": SCHEMA_VERSION, "info": asdict(self.info)})
+
     def save(self, path: str | Path) -> None:
         """Writes the table as Parquet; the file appears complete or not at all.
 
         Raises:
             InputError: the path cannot be written.
         """
-        columns = {column: getattr(self, name) for name, column in _PER_IMAGE.items()}
-        for i in range(self.num_exits):
-            for name, column in _PER_EXIT.items():
-                columns[f"exit{i + 1}_{column}"] = getattr(self, name)[:, i]
-        write_columns(Path(path), columns, {"version": SCHEMA_VERSION, "info": asdict(self.info)})
+        write_whole(Path(path), self.to_bytes(), "the exit table ")
 
     @classmethod
     def load(cls, path: str | Path) -> ExitTable:
@@ -237,8 +242,9 @@ class ExitTable:
                 arrays[name] = np.stack([columns[key] for key in exits], axis=1)
             return cls(**arrays, info=info)
         except InputError as error:
-            raise InputError(f"{path} is not a usable exit table: {error}") from error
-        except (KeyError, TypeError, ValueError) as error:
+            reason = printable(error, 300)
+            raise InputError(f"{path} is not a usable exit table: {reason}") from error
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"{path} is a Parquet file, but not an exit table") from error
 
 

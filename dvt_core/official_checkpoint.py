@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from dvt_core.authors import AUTHORS, ENTRIES, AuthorsResults, read_results
-from dvt_core.bundle import Bundle, few, load_bundle, misfits, save_bundle, write_atomically
+from dvt_core.bundle import Bundle, few, load_bundle, misfits, save_bundle
 from dvt_core.checkpoint_file import find_weights, read_checkpoint
 from dvt_core.config import DVTConfig
 from dvt_core.converted_card import CARD, converted_card
@@ -30,6 +30,7 @@ from dvt_core.macs import exit_macs
 from dvt_core.model import DynamicViT, build_model
 from dvt_core.model.official_names import official_names, official_state
 from dvt_core.presets import PRESETS
+from dvt_core.whole_file import write_whole
 
 DEFAULT_THRESHOLD = 0.7
 _POSITION_TOLERANCE, _COST_TOLERANCE = 1e-4, 0.05
@@ -174,8 +175,8 @@ def _write(model: DynamicViT, authors: AuthorsResults | None, out: Path, **info:
             )
             if authors:
                 raw = json.dumps(authors.to_dict(), indent=1) + "\n"
-                write_atomically(folder / AUTHORS, raw.encode())
-            write_atomically(folder / CARD, converted_card(bundle, authors).encode())
+                write_whole(folder / AUTHORS, raw.encode())
+            write_whole(folder / CARD, converted_card(bundle, authors).encode())
             folder.replace(final)
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror}") from error

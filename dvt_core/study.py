@@ -133,7 +133,8 @@ def load_study(bundle: Bundle) -> Study:
     own = {split: bundle.table(split) for split in SPLITS if bundle.has_table(split)}
     if len(own) < len(SPLITS):
         return Study((), {}, 0)
-    folders = sorted(path for path in (bundle.path / BASELINES).glob("*") if path.is_dir())
+    # a hidden one is being written
+    folders = sorted(path for path in (bundle.path / BASELINES).glob("[!.]*") if path.is_dir())
     baselines = [Baseline(path.name, *_tables(path, own)) for path in folders]
     ablation = {
         variant: _tables(bundle.path / ABLATION / variant, own)

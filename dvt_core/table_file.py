@@ -6,9 +6,8 @@ so damage is noticed.
 
 from __future__ import annotations
 
-import contextlib
+import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,6 +20,8 @@ import pyarrow.parquet as pq
 
 from dvt_core.errors import InputError
 
+_MAX_BYTES = 1_000_000_000  # of all columns together in memory: a million images, five exits
+_MAX_MACS, _MAX_CLASSES = 10**12, 10**6  # sums over a million images still fit 64 bits
 _METADATA_KEY = b"dvt_exit_table"
 
 
@@ -58,50 +59,38 @@ class TableInfo:
             is_whole = macs == tuple(self.exit_macs) and int(self.num_classes) == self.num_classes
         except (TypeError, ValueError, OverflowError):
             is_whole, macs = False, ()
-        if not is_whole or self.num_classes < 2:
+        if not is_whole or not 2 <= self.num_classes <= _MAX_CLASSES:
             raise InputError(
                 f"num_classes is {self.num_classes!r} and exit_macs is {self.exit_macs!r}, they "
-                "must be a whole number of at least 2 and a list of whole numbers"
+                f"must be a whole number from 2 to {_MAX_CLASSES:,} and a list of whole numbers"
             )
         if not macs or macs[0] <= 0 or any(b <= a for a, b in pairwise(macs)):
             raise InputError(f"exit_macs is {macs}, it must be positive and increase exit by exit")
+        if macs[-1] > _MAX_MACS:
+            raise InputError(f"exit_macs is {macs}, more than the limit of {_MAX_MACS:,}")
         object.__setattr__(self, "exit_macs", macs)
         object.__setattr__(self, "num_classes", int(self.num_classes))
 
 
-def write_columns(
-    path: Path, columns: Mapping[str, np.ndarray], document: Mapping[str, Any]
-) -> None:
-    """Writes (n,) or (n, K) columns; the file appears complete or not at all.
-
-    Raises:
-        InputError: the path cannot be written.
-    """
+def pack_columns(columns: Mapping[str, np.ndarray], document: Mapping[str, Any]) -> bytes:
+    """(n,) or (n, K) columns and a JSON document as the bytes of a Parquet file."""
     table = pa.table({name: _to_arrow(array) for name, array in columns.items()})
     table = table.replace_schema_metadata({_METADATA_KEY: json.dumps(document).encode()})
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(
-            table,
-            partial,
-            compression="zstd",
-            compression_level=9,
-            use_dictionary=False,
-            use_byte_stream_split=True,  # halves the size of float columns
-            write_page_checksum=True,
-        )
-        partial.replace(path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"cannot write the exit table {path}: {reason}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
+    out = io.BytesIO()
+    pq.write_table(
+        table,
+        out,
+        compression="zstd",
+        compression_level=9,
+        use_dictionary=False,
+        use_byte_stream_split=True,  # halves the size of float columns
+        write_page_checksum=True,
+    )
+    return out.getvalue()
 
 
 def read_columns(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The columns and the document that `write_columns` stored.
+    """The columns and the document that `pack_columns` packed.
 
     Raises:
         InputError: the file is damaged, or something else.
@@ -109,12 +98,35 @@ def read_columns(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             document = json.loads((file.schema_arrow.metadata or {})[_METADATA_KEY])
-            stored = file.read()
+            names = _checked_names(file.schema_arrow, file.metadata.num_rows)
+            stored = file.read(columns=names)
         return {name: _from_arrow(stored[name]) for name in stored.column_names}, document
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, pa.ArrowException) as error:
         raise InputError(
             "it is damaged or something else, make it anew with: dvt evaluate"
         ) from error
+
+
+def _checked_names(schema: pa.Schema, num_rows: int) -> list[str]:
+    """The columns that can be ours; refuses what would take too much memory to read.
+
+    A packed column of a few kilobytes may stand for billions of rows.
+    """
+    width, names = 0, []
+    for field in schema:
+        is_list = pa.types.is_fixed_size_list(field.type)
+        item, count = (field.type.value_type, field.type.list_size) if is_list else (field.type, 1)
+        if pa.types.is_integer(item) or pa.types.is_floating(item):
+            width += count * item.bit_width // 8
+            names.append(field.name)
+    if num_rows * width > _MAX_BYTES:
+        raise InputError(
+            f"it has {num_rows:,} rows of {width:,} bytes, more than the limit of "
+            f"{_MAX_BYTES // 10**6:,} MB"
+        )
+    return names
 
 
 def _to_arrow(array: np.ndarray) -> pa.Array:

@@ -46,6 +46,7 @@ from dvt_core.samples import list_samples
 from dvt_core.solver import pareto_front, solve_budget
 from dvt_core.table_file import TableInfo
 from dvt_core.thresholds import sweep
+from dvt_core.whole_file import write_whole
 from scripts.timing import alternate, spread
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,7 +79,7 @@ def main() -> None:
     report["tables"] = bench_tables(args.rounds)
     report["start"] = bench_start()
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(report, indent=2) + "\n")
+    write_whole(OUT, (json.dumps(report, indent=2) + "\n").encode())
     print(f"written to {OUT.relative_to(ROOT)}")
 
 

@@ -28,12 +28,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from dvt_core.bundle import write_atomically
 from dvt_core.evaluate import device_name
 from dvt_core.inference import classify
 from dvt_core.macs import exit_macs
 from dvt_core.model import DynamicViT, build_model
 from dvt_core.presets import PRESETS
+from dvt_core.whole_file import write_whole
 from scripts.plain_cascade import plain_forward
 from scripts.timing import alternate, spread
 
@@ -244,7 +244,7 @@ def _write(report: dict[str, list[dict[str, Any]]], device: str) -> None:
         kept = [row for row in old.get(kind, []) if row["device"] != device]
         report[kind] = kept + rows
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(OUT, (json.dumps(report, indent=1) + "\n").encode())
+    write_whole(OUT, (json.dumps(report, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -18,12 +18,14 @@ FILES = CORE_FILES + APP_FILES
 # unless a longer name is listed too.
 ORDER = (
     "dvt_core.errors",
+    "dvt_core.bounded_file",
     "dvt_core.whole_file",
     "dvt_core.config",
     "dvt_core.presets",
     "dvt_core.paper",
     "dvt_core.results",
     "dvt_core.macs",
+    "dvt_core.model_limits",
     "dvt_core.crop",
     "dvt_core.picture_kinds",
     "dvt_core.avif_size",

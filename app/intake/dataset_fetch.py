@@ -7,18 +7,22 @@ images is never taken for a whole one.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
 import shutil
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
+from filelock import FileLock, Timeout
 
 from app.language import say
 from app.work.job_panel import NETWORK, current_job, forget_job, job_panel, start_job
@@ -31,6 +35,8 @@ from dvt_core.errors import InputError
 CACHE_ENV = "DVT_CACHE"
 FETCHABLE = {"cifar10": 24, "cifar100": 24, "tiny-imagenet": 15}  # about how many MB
 CHUNK = 1 << 19  # bytes between two looks at the cancel button
+LOCK_S = 0.2  # between two looks at a download of somebody else
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 logger = logging.getLogger(__name__)
 _ARROW = re.compile(r".*-([a-z]+)(-\d+-of-\d+)?\.arrow")
 _PARQUET = re.compile(r"(?:.*/)?([a-z]+)-[^/]*\.parquet")
@@ -87,14 +93,19 @@ def fetch_test_images(
     name: str,
     step: Callable[[float], None],
     failed: str = "the test images could not be fetched",
+    no_room: str = "the test images cannot be kept here",
     hub: Callable[[], Any] | None = None,
 ) -> Path:
     """Downloads the test split of a data set into `own_folder`.
 
+    Several may ask at once, also servers that share the folder: one fetches, the others wait for
+    it. What a killed server left is taken away by the next one.
+
     Args:
         name: from `FETCHABLE`.
         step: told how far it is, 0..1, every `CHUNK` bytes; what it raises ends the download.
-        failed: the sentence, without a full stop, for whatever goes wrong.
+        failed: the sentence, without a full stop, for whatever goes wrong on the way.
+        no_room: the same for this computer's own disk, full or closed to us.
         hub: makes the file system of the hub; another one in tests.
 
     Raises:
@@ -105,18 +116,49 @@ def fetch_test_images(
         return folder
     unfinished = folder.with_name(f"{name}.part")
     try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        _download(info, unfinished, step, (hub or _hub)())
-        open_test_images(name, unfinished)
-        return unfinished.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(folder.with_name(f".{name}.lock"), step):
+            if folder.is_dir():
+                return folder  # somebody else was quicker
+            try:
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir()
+                _download(info, unfinished, step, (hub or _hub)())
+                open_test_images(name, unfinished)
+                return unfinished.rename(folder)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
     except Cancelled:
         raise
     except Exception as error:  # the hub's client raises the classes of its HTTP library
         logger.warning("test images of %s: %s", name, error)
-        raise InputError(failed) from error
+        raise InputError(no_room if _is_of_the_disk(error) else failed) from error
+
+
+@contextmanager
+def _alone(lock: Path, step: Callable[[float], None]) -> Iterator[None]:
+    """Waits until no other process or thread holds the lock, which the system frees with it."""
+    held = FileLock(lock, thread_local=False)
+    while True:
+        try:
+            held.acquire(timeout=0)
+            break
+        except Timeout:
+            step(0.0)
+            time.sleep(LOCK_S)
+    try:
+        yield
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        held.release()
+
+
+def _is_of_the_disk(error: BaseException | None) -> bool:
+    """Whether this computer's disk refused, however deep a library has wrapped that."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _hub() -> Any:
@@ -134,12 +176,16 @@ def _download(info: DatasetInfo, folder: Path, step: Callable[[float], None], hu
     if split is None:
         raise InputError(f"{info.hub_id} holds no Parquet file of a test split")
     total, done = sum(sizes[split].values()), 0
-    for path in sizes[split]:
+    for path, size in sizes[split].items():
+        received = 0
         with hub.open(path, "rb") as source, (folder / Path(path).name).open("wb") as copy:
             while chunk := source.read(CHUNK):
                 copy.write(chunk)
                 done += len(chunk)
+                received += len(chunk)
                 step(done / total)
+        if received != size:
+            raise ConnectionError(f"{path} ended after {received:,} of {size:,} bytes")
 
 
 def has_way_out() -> bool:
@@ -187,8 +233,15 @@ def _start(key: str, name: str) -> None:
         name=name,
     )
 
+    no_room = say(
+        "the test images cannot be kept in {folder}: its disk is full or closed to this program, "
+        "make room or name another folder with the environment variable {variable}",
+        folder=own_folder(name).parent,
+        variable=CACHE_ENV,
+    )
+
     def work(job: Job) -> Path:
-        return fetch_test_images(name, job.step, failed)
+        return fetch_test_images(name, job.step, failed, no_room)
 
     try:
         start_job(key, say("Fetching the test images of {data}", data=title), work, NETWORK)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -216,7 +215,7 @@ def _downloads(shown: Shown, columns: dict[str, list[Any]]) -> None:
         files.append(
             (
                 say("Exit table of the labelled (Parquet)"),
-                partial(table_file, shown.batch.labelled),
+                shown.batch.labelled.to_bytes,
                 f"{name}_exit_table.parquet",
                 "application/vnd.apache.parquet",
             )
@@ -230,11 +229,3 @@ def _downloads(shown: Shown, columns: dict[str, list[Any]]) -> None:
             "exit table is what `dvt evaluate --out` writes; `dvt sweep --table` reads it."
         )
     )
-
-
-def table_file(table: ExitTable) -> bytes:
-    """An exit table as the bytes of its Parquet file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "table.parquet"
-        table.save(path)
-        return path.read_bytes()

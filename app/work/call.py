@@ -10,6 +10,8 @@ from typing import Any
 from app.language import say
 from dvt_core.errors import InputError
 
+LEAVE_S = 2.0  # what runs while the server stops may go on for so long
+
 
 class Busy(InputError):
     """The worker has no time now: its queue is full, or no answer came in time."""

@@ -16,7 +16,7 @@ from threading import Event, Lock, Thread, current_thread
 from typing import Any
 
 from app.language import say
-from app.work.call import Busy, Withdrawn
+from app.work.call import LEAVE_S, Busy, Withdrawn
 from dvt_core.errors import InputError
 
 WAITING, RUNNING, DONE, FAILED, CANCELLED = "waiting", "running", "done", "failed", "cancelled"
@@ -97,7 +97,7 @@ class Job:
         self._end(CANCELLED, only_if=WAITING)
 
     def leave(self) -> None:
-        """Called by the queue: it counts as ended, whatever its thread still does."""
+        """Called by the queue: it has ended, whatever its thread still does."""
         self._end(CANCELLED)
 
     def step(self, fraction: float, words: str = "") -> None:
@@ -139,7 +139,7 @@ class Job:
             is_told = not self._stop.is_set()
             self._end(FAILED if is_told else CANCELLED, error=str(error) if is_told else "")
         except BaseException:  # Streamlit's own among them: the queue must outlive them all
-            logger.exception("a job failed: %s", self.title)
+            logger.exception("a job failed")  # its title may hold a file's name
             self._end(FAILED)
 
     def _end(
@@ -248,16 +248,18 @@ class JobQueue:
         return job
 
     def close(self) -> None:
-        """Cancels all jobs, when the server stops."""
+        """Cancels all jobs, when the server stops; what runs has `LEAVE_S` for its next step."""
         with self._lock:
-            for job in self._jobs:
-                job.cancel()
+            ended = [job.cancel() for job in self._jobs]
+        if self._thread is not None and ended:
+            self._thread.join(LEAVE_S)
 
     @property
     def length(self) -> int:
         """Jobs that wait or run; cheap, from any thread."""
         with self._lock:
-            return sum(job.is_open for job in self._jobs)
+            self._tidy()
+            return len(self._jobs)
 
     def place(self, job: Job) -> int:
         """How many open jobs stand before this one; 0 while it runs."""
@@ -271,7 +273,7 @@ class JobQueue:
             if not job.goes_on():
                 job.cancel()
             if job.is_stuck and self._left < MAX_LEFT:
-                logger.error("a cancelled job does not end and is left behind: %s", job.title)
+                logger.error("a cancelled job does not end and is left behind")
                 job.leave()
                 self._left += 1
                 self._start()

@@ -24,13 +24,12 @@ from threading import Condition, Thread, current_thread
 from typing import Any, ParamSpec, TypeVar
 
 from app.language import say
-from app.work.call import Busy, Call, Hangs, Overdue, Stopping, Withdrawn, told
+from app.work.call import LEAVE_S, Busy, Call, Hangs, Overdue, Stopping, Withdrawn, told
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 TICK_S = 0.25  # between two looks at what a caller wants and at the thread
-LEAVE_S = 3.0  # a call that runs while the server stops may take so long
 
 logger = logging.getLogger(__name__)
 

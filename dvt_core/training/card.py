@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from dvt_core.bundle import THRESHOLDS, WEIGHTS, Bundle, write_atomically
+from dvt_core.bundle import THRESHOLDS, WEIGHTS, Bundle
 from dvt_core.data_sources import DATASETS
 from dvt_core.exit_table import ExitTable
 from dvt_core.macs import stage_macs
@@ -15,6 +15,7 @@ from dvt_core.study import load_study
 from dvt_core.thresholds import OperatingPoint, replay
 from dvt_core.training.plots import plot_tradeoff
 from dvt_core.training.study_card import TRADEOFF, study_parts
+from dvt_core.whole_file import write_whole
 
 CARD = "README.md"
 _LOSSES = (0.0, 0.005, 0.01, 0.02, 0.05)  # accuracy given up against always going to the end
@@ -93,7 +94,7 @@ def write_card(bundle: Bundle) -> None:
         training=_training(bundle),
         data_note=_data_note(test.info.data),
     )
-    write_atomically(Path(bundle.path) / CARD, text.encode())
+    write_whole(Path(bundle.path) / CARD, text.encode())
     if bundle.config.num_exits > 1:
         plot_tradeoff(bundle, load_study(bundle), bundle.path / TRADEOFF)
 

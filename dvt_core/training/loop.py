@@ -10,8 +10,12 @@ References:
 
 from __future__ import annotations
 
+import contextlib
 import math
+import signal
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +26,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from dvt_core.bundle import CONFIG, write_atomically
+from dvt_core.bundle import CONFIG
 from dvt_core.data import ImageSplit, load_split
 from dvt_core.errors import InputError
 from dvt_core.evaluate import device_name
@@ -33,9 +37,11 @@ from dvt_core.training.monitor import Monitor, write_log
 from dvt_core.training.optimizer import build_optimizer
 from dvt_core.training.publish import publish
 from dvt_core.training.recipe import Recipe, load_recipe
-from dvt_core.training.state import RunState
+from dvt_core.training.state import Rhythm, RunState
+from dvt_core.whole_file import remove_left_over, write_whole
 
 CHECKPOINT = "checkpoint.pt"
+TERMINATED = 128 + signal.SIGTERM  # exit code of a run that was told to end
 
 
 class TrainingData:
@@ -100,9 +106,27 @@ def train(
         state.load(checkpoint, recipe)
     _claim(out_dir, Path(recipe_path), accelerator)
     wrapped, state.optimizer = accelerator.prepare(model, state.optimizer)
-    _run(wrapped, data, monitor, state, accelerator, out_dir)
+    with termination() as is_told_to_end:
+        _run(wrapped, data, monitor, state, accelerator, out_dir, is_told_to_end)
     publish(state.ema.module, recipe, out_dir, _notes(state, data, accelerator), data_dir)
     return out_dir
+
+
+@contextlib.contextmanager
+def termination() -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM came, as clusters and `docker stop` send it: a checkpoint can be written.
+
+    Outside the main thread, where Python sets no handlers, it ends the process as ever.
+    """
+    told = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield told.is_set
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: told.set())
+    try:
+        yield told.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _build(recipe: Recipe, class_names: tuple[str, ...], folder: Path | None) -> DynamicViT:
@@ -129,9 +153,9 @@ def _claim(out_dir: Path, recipe_path: Path, accelerator: Accelerator) -> None:
     if not accelerator.is_main_process:
         return
     try:
-        out_dir.mkdir(parents=True, exist_ok=True)
         text = recipe_path.read_bytes()
-        write_atomically(out_dir / "recipe.toml", text)
+        write_whole(out_dir / "recipe.toml", text)
+        remove_left_over(out_dir / CHECKPOINT)  # of a run that was killed while it wrote one
     except OSError as error:
         raise InputError(f"cannot write into {out_dir}: {error.strerror}") from error
 
@@ -178,15 +202,19 @@ def _run(
     state: RunState,
     accelerator: Accelerator,
     out_dir: Path,
+    is_told_to_end: Callable[[], bool],
 ) -> None:
-    """All steps from `state.step` on, with checkpoints, the log and a progress bar."""
+    """All steps from `state.step` on, with checkpoints, the log and a progress bar.
+
+    Raises:
+        SystemExit: it was told to end; the step that was being done is kept.
+    """
     recipe = data.recipe
     total = recipe.epochs * data.steps_per_epoch
     warmup = int(recipe.warmup_epochs * data.steps_per_epoch)
     main = accelerator.is_main_process
     bar = tqdm(total=total, initial=state.step, unit="step", disable=not main, mininterval=5)
-    saved = began = time.monotonic()
-    spent = state.seconds
+    spent, began, rhythm = state.seconds, time.monotonic(), Rhythm(recipe.checkpoint_seconds)
     while state.step < total:
         rate = learning_rate(state.step, total, warmup, recipe.lr)
         state.loss_sums += _step(wrapped, data, state, rate, accelerator)
@@ -198,9 +226,11 @@ def _run(
             state.loss_sums.zero_()
             if main:
                 write_log(state.rows, out_dir)
-        if main and (time.monotonic() - saved > recipe.checkpoint_seconds or state.step == total):
-            state.save(out_dir / CHECKPOINT, recipe)
-            saved = time.monotonic()
+        is_due = rhythm.is_due() or state.step == total or is_told_to_end()
+        if main and is_due:
+            rhythm.save(lambda: state.save(out_dir / CHECKPOINT, recipe))
+        if is_told_to_end():
+            raise SystemExit(TERMINATED)
     bar.close()
     if main and state.rows:
         write_log(state.rows, out_dir)  # a resumed run may have had nothing left to do

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from dvt_core.data import ImageSplit
 from dvt_core.model import DynamicViT
 from dvt_core.training.plots import plot_log
+from dvt_core.whole_file import write_whole
 
 LOG, CURVES = "training.csv", "curves.png"
 
@@ -39,8 +41,9 @@ class Monitor:
 
 def write_log(rows: list[dict[str, float]], out_dir: Path) -> None:
     """Writes log and curves anew, so that a resumed run never has a row twice."""
-    with (out_dir / LOG).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, rows[0].keys())
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(out_dir / LOG, out.getvalue().encode())
     plot_log(rows, out_dir / CURVES)

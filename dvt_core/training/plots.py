@@ -12,6 +12,7 @@ from dvt_core.bundle import Bundle
 from dvt_core.solver import pareto_front
 from dvt_core.study import Study
 from dvt_core.thresholds import sweep
+from dvt_core.whole_file import whole_file
 
 # as in app/figures/theme.py
 EXIT_COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#CC79A7", "#56B4E9", "#009E73")
@@ -35,7 +36,8 @@ def plot_log(rows: list[dict[str, float]], path: Path) -> None:
     for axes in (loss, accuracy):
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    figure.savefig(path, dpi=110)
+    with whole_file(path) as part:
+        figure.savefig(part, dpi=110, format="png")
 
 
 def plot_tradeoff(bundle: Bundle, study: Study, path: Path) -> None:
@@ -70,4 +72,5 @@ def plot_tradeoff(bundle: Bundle, study: Study, path: Path) -> None:
     )
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, loc="lower right")
-    figure.savefig(path, dpi=110)
+    with whole_file(path) as part:
+        figure.savefig(part, dpi=110, format="png")

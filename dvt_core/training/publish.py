@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from accelerate import PartialState
 
-from dvt_core.bundle import THRESHOLDS, Bundle, load_bundle, save_bundle, write_atomically
+from dvt_core.bundle import THRESHOLDS, Bundle, load_bundle, save_bundle
 from dvt_core.data import ImageSplit, load_split
 from dvt_core.evaluate import exit_logits, table_of_logits
 from dvt_core.exit_table import ExitTable
@@ -29,6 +29,7 @@ from dvt_core.solver import pareto_front
 from dvt_core.thresholds import replay, sweep
 from dvt_core.training.card import write_card
 from dvt_core.training.recipe import Recipe
+from dvt_core.whole_file import write_whole
 
 TOLERATED_LOSS = 0.005  # accuracy the default threshold may give up on calibration
 NUM_BUDGETS = 59  # as many operating points as the paper's released checkpoints carry
@@ -109,7 +110,7 @@ def _write_reliability(
 
     before, after = tables(held), tables(held / fitted)  # the raw logits, and the tempered ones
     raw = compare(before, after, temperatures.values, shipped=temperatures.shipped)
-    write_atomically(folder / RELIABILITY, (json.dumps(raw) + "\n").encode())
+    write_whole(folder / RELIABILITY, (json.dumps(raw) + "\n").encode())
 
 
 def default_threshold(calibration: ExitTable) -> float:
@@ -137,4 +138,4 @@ def write_thresholds(calibration: ExitTable, test: ExitTable, folder: Path) -> N
         "shown_on": {"split": test.info.split, "n": test.n},
         "points": points,
     }
-    write_atomically(folder / THRESHOLDS, (json.dumps(raw, indent=1) + "\n").encode())
+    write_whole(folder / THRESHOLDS, (json.dumps(raw, indent=1) + "\n").encode())

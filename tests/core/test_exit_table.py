@@ -1,13 +1,13 @@
 import json
 import pickle
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dvt_core import table_file
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
 from tests.core.synthetic_tables import cascade_table, table_info
@@ -81,11 +81,12 @@ def test_save_keeps_the_old_file_when_writing_fails(tmp_path, monkeypatch):
     table, path = cascade_table(20), tmp_path / "t.parquet"
     table.save(path)
 
-    def fail(_, where, **__):
-        where.write_bytes(b"half")
+    def fail(where, raw):
+        with where.open("wb") as file:
+            file.write(raw[:20])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(table_file.pq, "write_table", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(InputError, match="No space left"):
         cascade_table(30).save(path)
     assert_same(ExitTable.load(path), table)

@@ -114,13 +114,10 @@ def test_only_so_many_threads_are_lost_and_the_worker_comes_back_when_one_does(h
     assert len(names) == 1 and threading.get_ident() not in names
 
 
-@pytest.mark.parametrize("is_in_a_call", [True, False])
-def test_a_thread_that_is_killed_is_replaced(is_in_a_call):
-    """An exception put into the thread from outside: in the middle of a call, and between two."""
-    one = Worker()
+def test_an_exception_put_into_the_thread_from_outside_ends_the_call_alone():
+    one, spinning, told = Worker(), threading.Event(), []
     thread = one._thread
     assert thread is not None and thread.ident is not None
-    spinning, told = threading.Event(), []
 
     def spin() -> None:
         spinning.set()
@@ -134,22 +131,34 @@ def test_a_thread_that_is_killed_is_replaced(is_in_a_call):
             told.append(str(error))
 
     caller = threading.Thread(target=ask)
-    if is_in_a_call:
-        caller.start()
-        assert spinning.wait(PATIENCE_S)
+    caller.start()
+    assert spinning.wait(PATIENCE_S)
     killed = ctypes.pythonapi.PyThreadState_SetAsyncExc(
         ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
     )
-    assert killed == 1
-    if is_in_a_call:
-        caller.join(PATIENCE_S)
-        assert told == ["the computation was broken off, try again"] and thread.is_alive()
-    else:
-        with one._changed:
-            one._changed.notify_all()  # the exception comes when the thread next runs
-        thread.join(PATIENCE_S)
-        assert not thread.is_alive()
-    assert one.run(divmod, 7, 2) == (3, 1) and one.lost == 0
+    caller.join(PATIENCE_S)
+    assert killed == 1 and told == ["the computation was broken off, try again"]
+    assert one.run(threading.get_ident) == thread.ident and one.lost == 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_dies_is_replaced(monkeypatch, caplog):
+    """As if memory ran out between two calls: the thread ends with a call in its hands."""
+    one, note_end, deaths = Worker(), Worker._note_end, [1, 1]
+
+    def dies(self, call):
+        if deaths:
+            deaths.pop()
+            raise SystemExit
+        return note_end(self, call)
+
+    monkeypatch.setattr(Worker, "_note_end", dies)
+    with ThreadPoolExecutor(6) as people:
+        calls = [people.submit(one.run, divmod, n, 7) for n in range(6)]
+        ends = [call.exception(PATIENCE_S) or call.result() for call in calls]
+    assert sum(isinstance(end, GivenUp) for end in ends) == 2
+    assert all(isinstance(e, GivenUp) or e == divmod(n, 7) for n, e in enumerate(ends))
+    assert caplog.text.count("was killed, a new one takes over") == 2 and one.lost == 0
 
 
 def test_a_call_that_waits_or_runs_is_withdrawn_within_a_second(hangs):

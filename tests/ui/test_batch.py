@@ -20,7 +20,6 @@ from app.figures.theme import MacUnit
 from app.intake import batch_intake
 from app.intake.batch_intake import command, from_files, from_folder
 from app.sections import batch_source
-from app.sections.batch_answers import table_file
 from app.sections.batch_source import OFFER, SHOWN, Shown
 from dvt_core.batch import answer_columns
 from dvt_core.bundle import Bundle, list_models, load_bundle
@@ -184,7 +183,7 @@ def test_a_folder_of_classes_gives_what_dvt_evaluate_gives(bundle, classes, tmp_
     assert labelled is not None and said["n"] == labelled.n == 30
     assert said["exit_accuracy"] == list(labelled.exit_accuracy)
     assert said["cascade"] == replay(labelled, thresholds).to_dict()
-    (tmp_path / "mine.parquet").write_bytes(table_file(labelled))
+    (tmp_path / "mine.parquet").write_bytes(labelled.to_bytes())
     mine, theirs = (ExitTable.load(tmp_path / name) for name in ("mine.parquet", "t.parquet"))
     assert (mine.info.data, mine.info.weights_sha256) == ("own set", theirs.info.weights_sha256)
     for name in ("labels", "indices", "predictions"):
