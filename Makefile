@@ -3,6 +3,9 @@
 # make setup   only prepare .venv         make clean   remove .venv and caches
 # make bench-imagenet   the paper's models: time, memory and images/s on this machine (20 minutes)
 # make readme  write cards, curves and the README anew from the stored tables
+# make faults  training killed and resumed, a full disk, a server stopped in a batch (5 minutes)
+# make load    sixty people at once for a minute, every answer checked (3 minutes, quiet machine)
+# make soak    2,000 uploads over 100 sessions that come and go (16 minutes, quiet machine)
 # make screenshots PICTURE=FILE   take the README's pictures of the running app
 PORT ?= 8501
 BIN := .venv/bin
@@ -11,7 +14,7 @@ BIN := .venv/bin
 # processes run) on few cores; `make app OMP_NUM_THREADS=4` overrules it.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: app test bench bench-imagenet readme screenshots setup dev lint clean
+.PHONY: app test faults bench bench-imagenet load soak readme screenshots setup dev lint clean
 .DEFAULT_GOAL := app
 
 setup:
@@ -31,6 +34,11 @@ lint: dev
 test: lint
 	@DVT_BROWSER=$$(scripts/ensure_browser.sh) && export DVT_BROWSER && $(BIN)/pytest
 
+faults: dev
+	@$(BIN)/python -m scripts.faults.kill_training
+	@$(BIN)/python -m scripts.faults.full_disk
+	@$(BIN)/python -m scripts.faults.stop_server
+
 bench: dev
 	@$(BIN)/python -m scripts.bench
 
@@ -41,6 +49,12 @@ bench-imagenet: export MALLOC_TRIM_THRESHOLD_ := 100000000000
 bench-imagenet: export MALLOC_MMAP_THRESHOLD_ := 100000000000
 bench-imagenet: dev
 	@$(BIN)/python -m scripts.bench_imagenet $(ARGS)
+
+load: dev
+	@$(BIN)/python -m scripts.load class --out assets/benchmarks/load.json $(ARGS)
+
+soak: dev
+	@$(BIN)/python -m scripts.load soak --out assets/benchmarks/soak.json $(ARGS)
 
 readme: dev
 	@$(BIN)/python scripts/fill_readme.py
