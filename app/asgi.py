@@ -20,7 +20,9 @@ from starlette.middleware import Middleware
 import app as app_package
 from app.intake.thumbnail_route import ROUTES
 from app.serving import health, log, status
-from app.serving.headers import SecurityHeaders
+from app.serving.access import KnownAddresses
+from app.serving.headers import SecurityHeaders, server_error
+from app.serving.uploads import UploadLimits, ending_expired_sessions
 from app.serving.watch import Watch
 
 # They draw at once when imported, or are this file.
@@ -54,7 +56,8 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     host = st.get_option("server.address") or "127.0.0.1"
     print(f"Ready: http://{host}:{st.get_option('server.port')}  (Ctrl+C ends it)", flush=True)
     log.event("ready", s=round(time.perf_counter() - began, 1))
-    yield
+    async with ending_expired_sessions():
+        yield
     log.event("stop")
 
 
@@ -62,6 +65,7 @@ log.install()  # before the server's first line
 app = st.App(
     Path(__file__).with_name("main.py"),
     routes=[*ROUTES, *status.ROUTES, *health.ROUTES],
-    middleware=[Middleware(Watch), Middleware(SecurityHeaders)],
+    middleware=list(map(Middleware, (Watch, SecurityHeaders, KnownAddresses, UploadLimits))),
+    exception_handlers={Exception: server_error},
     lifespan=lifespan,
 )
