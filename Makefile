@@ -7,6 +7,7 @@
 # make load    sixty people at once for a minute, every answer checked (3 minutes, quiet machine)
 # make soak    2,000 uploads over 100 sessions that come and go (16 minutes, quiet machine)
 # make screenshots PICTURE=FILE   take the README's pictures of the running app
+# make replicas   two servers behind nginx, a class, one is killed (5 minutes, needs nginx)
 PORT ?= 8501
 BIN := .venv/bin
 
@@ -14,7 +15,7 @@ BIN := .venv/bin
 # processes run) on few cores; `make app OMP_NUM_THREADS=4` overrules it.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: app test faults bench bench-imagenet load soak readme screenshots setup dev lint clean
+.PHONY: app test faults bench bench-imagenet load soak readme screenshots setup dev lint replicas clean
 .DEFAULT_GOAL := app
 
 setup:
@@ -62,6 +63,9 @@ readme: dev
 screenshots: dev
 	@DVT_BROWSER=$$(scripts/ensure_browser.sh) && export DVT_BROWSER && \
 	$(BIN)/python scripts/screenshots.py $(PICTURE)
+
+replicas: dev
+	@$(BIN)/python -m scripts.replicas $(ARGS)
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache *.egg-info

@@ -103,13 +103,21 @@ def lanes_section(bundle: Bundle, table: ExitTable) -> None:
     with st.container(key="easy_hard_dial"):
         setting = dial(bundle)
     pictures = find_pictures(bundle, table)
+    samples, trouble = [], ""
+    if pictures.served is None:
+        try:
+            samples = _samples(bundle)
+        except InputError as error:  # the weights are damaged, or the model is busy
+            trouble = say("This part cannot be shown: {error}.", error=error)
     data = get_board_data(bundle) | {
         "colours": exit_palette(table.num_exits),
         "thumbs": {"address": pictures.served.address} if pictures.served else None,
-        "samples": [] if pictures.served else _samples(bundle),
+        "samples": samples,
     }
     with st.container(key="lanes_pictures"):  # one place: the lanes keep theirs while it changes
         st.caption(pictures.words)
+        if trouble:
+            st.error(trouble)
         if pictures.served is None and pictures.name:
             fetch_panel(pictures.name)
     result = _mount(key="lanes", data=data, on_picked_change=_do_nothing)
