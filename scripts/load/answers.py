@@ -62,10 +62,12 @@ def _pixels(address: str) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
-def whose(page: Mirror, everybody: Iterable[Known]) -> str:
-    """Whose picture a page shows, by its pixels; "" if it is nobody's that we know."""
+def whose(page: Mirror, known: Known, everybody: Iterable[Known]) -> str:
+    """Whose picture a page shows in place of the known one, by its pixels; "" if nobody's."""
     said = page.component("trace")
     if said is None:
         return ""
     pixels = _pixels(said["picture"])
+    if np.array_equal(pixels, known.seen):
+        return ""
     return next((each.name for each in everybody if np.array_equal(each.seen, pixels)), "")

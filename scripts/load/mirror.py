@@ -15,7 +15,7 @@ from typing import Any
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 KEPT_RUNS = 2  # `global.maxCachedMessageAge`: runs for which an unused message is kept
-ERROR = 1  # Alert.Format
+ERROR, WARNING = 1, 2  # Alert.Format
 
 
 @dataclass(slots=True)
@@ -209,6 +209,10 @@ class Mirror:
         said = [f"{one.type}: {one.message}" for one in self.all("exception")]
         said += [one.body for one in self.all("alert") if one.format == ERROR]
         return said + self.broken
+
+    def warnings(self) -> list[str]:
+        """What the page warns of: a file it cannot use, long work that failed."""
+        return [one.body for one in self.all("alert") if one.format == WARNING]
 
 
 def _place(item: tuple[tuple[int, ...], Shown]) -> tuple[int, ...]:

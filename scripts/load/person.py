@@ -59,7 +59,8 @@ class Person:
         """Looks at the first sample, as a new tab does."""
         self.tab = Visitor(self.address)
         self._chance = np.random.default_rng(int.from_bytes(self.name.encode(), "big"))
-        self._known = next(iter(self.answers.samples.values()))
+        self._sample = self._known = next(iter(self.answers.samples.values()))
+        self._own: Known | None = None
         self._threshold, self._source = self.answers.default, SAMPLES
         self._place, self._uploads, self._to_see = LOOK, 0, list(PAGES)[1:]
         self._chance.shuffle(self._to_see)
@@ -99,7 +100,9 @@ class Person:
             return
         wish = self._chance.choice(list(WISHES), p=list(WISHES.values()))
         if wish == SAMPLE:
-            await self.pick(self._chance.choice(list(self.answers.samples)))
+            samples = self.answers.samples
+            clear = [name for name, known in samples.items() if known.is_clear(self._threshold)]
+            await self.pick(self._chance.choice(clear))
         elif wish == DIAL:
             await self.move(self._clear_threshold())
         elif wish == UPLOAD:
@@ -116,9 +119,7 @@ class Person:
     async def pick(self, sample: str) -> None:
         """Presses the thumbnail of a sample."""
         await self._from(SAMPLES)
-        self._known = self.answers.samples[sample]
-        if not self._known.is_clear(self._threshold):
-            await self.move(self._clear_threshold())
+        self._sample = self._known = self.answers.samples[sample]
         await self._do(SAMPLE, lambda: self.tab.press(f"sample_{sample}"))
 
     async def move(self, threshold: float) -> None:
@@ -131,7 +132,9 @@ class Person:
         await self._from(OWN)
         photo = self.photos[self._uploads % len(self.photos)].again(self._uploads)
         self._uploads += 1
-        self._known = photo
+        if not photo.is_clear(self._threshold):
+            await self.move(self._clear_threshold(photo))
+        self._own = self._known = photo
         await self._do(UPLOAD, lambda: self.tab.upload("look_upload", photo.name, photo.data, JPEG))
 
     async def go(self, page: str) -> None:
@@ -140,40 +143,39 @@ class Person:
         await self._do(PAGE, lambda: self.tab.go(page))
 
     async def _from(self, source: str) -> None:
-        """Chooses where pictures come from; the one looked at changes with it."""
+        """Chooses where pictures come from; the page shows the last one from there, if any."""
         if self._source == source:
             return
         self._source = source
-        await self._do(SOURCE, lambda: self.tab.choose("from", source), is_known=False)
+        self._known = (self._own or self._sample) if source == OWN else self._sample
+        await self._do(SOURCE, lambda: self.tab.choose("from", source))
         await asyncio.sleep(self._chance.uniform(*self.think_s) / 2)
 
-    async def _do(
-        self, action: str, ask: Callable[[], Awaitable[float]], *, is_known: bool = True
-    ) -> None:
+    async def _do(self, action: str, ask: Callable[[], Awaitable[float]]) -> None:
         """Does something, checks what the page says, and notes both."""
         try:
             seconds = await ask()
             errors = list(self.tab.page.complaints())
-            wrong = self._wrong(is_known)
-            self.tally.note(action, seconds, wrong=wrong, errors=errors)
+            self.tally.note(action, seconds, wrong=self._wrong(), errors=errors)
             await self.tab.fetch_pictures()
         except (Lost, OSError) as error:
             self.tally.fail(action, str(error) or type(error).__name__)
             raise Lost(str(error)) from error
 
-    def _wrong(self, is_known: bool) -> str:
+    def _wrong(self) -> str:
+        """What is wrong with the page, in words; "" if it is as it must be."""
         page, title = self.tab.page, PAGES[self._place]
         if page.title() != title:
             return f"the page is called {page.title()!r} in place of {title!r}"
-        if self._place == "inside" and is_known:
+        if self._place == "inside":
             shown = page.component("microscope")
             digest = self._known.digest
             if shown is None or digest not in shown["id"].split():
                 return f"the microscope shows another picture than {self._known.name}"
-        if self._place != LOOK or not is_known:
+        if self._place != LOOK:
             return ""
         wrong = wrong_trace(page, self._known, self.thresholds, self.answers.classes)
-        if wrong and (owner := whose(page, self.everybody)) not in ("", self._known.name):
+        if wrong and (owner := whose(page, self._known, self.everybody)):
             wrong += f", it is that of {owner}"
         return f"{self.name}: {wrong}" if wrong else ""
 
@@ -183,9 +185,10 @@ class Person:
             self._chance.shuffle(self._to_see)
         return self._to_see.pop()
 
-    def _clear_threshold(self) -> float:
-        """Any at which rounding cannot decide about the picture that is looked at."""
+    def _clear_threshold(self, *coming: Known) -> float:
+        """Any at which rounding cannot decide about what is looked at now, or next."""
         while True:
             threshold = round(float(self._chance.uniform(0.1, 1.0)), 2)
-            if threshold != self._threshold and self._known.is_clear(threshold):
+            is_clear = all(each.is_clear(threshold) for each in (self._known, *coming))
+            if threshold != self._threshold and is_clear:
                 return threshold

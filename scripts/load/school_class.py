@@ -18,13 +18,15 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from scripts.load.long_work import BatchPerson, MapsPerson, small_pictures
 from scripts.load.person import Person
 from scripts.load.pictures import PHONE, Answers
-from scripts.load.server import Held, Server
-from scripts.load.tally import ACTIONS, Tally
+from scripts.load.server import Elsewhere, Held, Server
+from scripts.load.tally import ACTIONS, BATCH, MAPS, Row, Tally
 from scripts.load.visitor import Lost
 
 PHOTOS = 2  # of each person
+BATCH_PICTURES = 50
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Plan:
         think_s: shortest and longest pause between two actions of one person.
         photo_px: size of what they upload.
         with_files: whether opening fetches Streamlit's own scripts, too.
+        is_warmed_up: whether one person looks at all pages before anybody is measured.
+        maps, batches: how many of the people have long work under way all the time.
     """
 
     users: int = 60
@@ -44,6 +48,9 @@ class Plan:
     think_s: tuple[float, float] = (2.0, 6.0)
     photo_px: tuple[int, int] = PHONE
     with_files: bool = False
+    is_warmed_up: bool = True
+    maps: int = 2
+    batches: int = 2
 
 
 @dataclass(frozen=True)
@@ -67,10 +74,17 @@ def people(plan: Plan, answers: Answers, tally: Tally, address: str) -> list[Per
     """Everybody, with photos of their own."""
     photos = [answers.photos(f"u{n}", PHOTOS, plan.photo_px) for n in range(plan.users)]
     everybody = [*answers.samples.values(), *(each for own in photos for each in own)]
-    return [
-        Person(f"u{n}", answers, own, tally, address, plan.think_s, everybody)
-        for n, own in enumerate(photos)
-    ]
+    found: list[Person] = []
+    for n, own in enumerate(photos):
+        values = (f"u{n}", answers, own, tally, address, plan.think_s, everybody)
+        if n < plan.maps:
+            found.append(MapsPerson(*values))
+        elif n < plan.maps + plan.batches:
+            pictures = small_pictures(answers, f"b{n}", BATCH_PICTURES)
+            found.append(BatchPerson(*values, pictures=pictures))
+        else:
+            found.append(Person(*values))
+    return found
 
 
 async def warm_up(answers: Answers, address: str) -> None:
@@ -106,18 +120,19 @@ async def lesson(plan: Plan, everybody: list[Person]) -> None:
             raise error
 
 
-async def watch(server: Server, seen: list[Held]) -> None:
+async def watch(server: Server | Elsewhere, seen: list[Held]) -> None:
     """Notes twice a second what the server holds."""
     while True:
         seen.append(server.held())
         await asyncio.sleep(0.5)
 
 
-async def measure(plan: Plan, answers: Answers, server: Server) -> Measured:
-    """Runs a class against a server that was just started."""
+async def measure(plan: Plan, answers: Answers, server: Server | Elsewhere) -> Measured:
+    """Runs a class against a server that nobody else uses."""
     tally = Tally()
     everybody = people(plan, answers, tally, server.address)
-    await warm_up(answers, server.address)
+    if plan.is_warmed_up:
+        await warm_up(answers, server.address)
     gc.collect()
     gc.freeze()  # a pause of this process would be counted as the server's
     seen = [server.held()]
@@ -146,8 +161,18 @@ def report(plan: Plan, model: str, measured: Measured, about: dict[str, str]) ->
         "think_s": list(plan.think_s),
         "rows": [rows[action].as_json(action) for action in ACTIONS if action in rows],
         "memory_mb": measured.memory_mb,
-        "long_work": None,
+        "long_work": _long_work(plan, rows) if plan.maps + plan.batches else None,
     }
+
+
+def _long_work(plan: Plan, rows: dict[str, Row]) -> dict[str, Any]:
+    maps, batches = (rows.get(action, Row()) for action in (MAPS, BATCH))
+    note = (
+        f"{plan.maps} of the people asked for maps and {plan.batches} for batches of "
+        f"{BATCH_PICTURES} pictures all the time; with the wait for their turn they took "
+        f"{maps.quantile(0.5):.0f} s and {batches.quantile(0.5):.0f} s (medians)"
+    )
+    return {"batches": len(batches.seconds), "attributions": len(maps.seconds), "note": note}
 
 
 def about_here(device: str, commit: str) -> dict[str, str]:

@@ -132,5 +132,28 @@ class Server:
         return spent / TICKS
 
 
+class Elsewhere:
+    """An app that somebody else started: it is driven, and what it holds is not known."""
+
+    def __init__(self, address: str) -> None:
+        """Its address, "http://127.0.0.1:8080"."""
+        self.address = address.rstrip("/")
+
+    def __enter__(self) -> Elsewhere:
+        """Nothing is started."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is ended."""
+
+    def held(self) -> Held:
+        """Nothing that is known."""
+        return Held(0.0, 0, 0, 0)
+
+    def cpu_s(self) -> float:
+        """Nothing that is known."""
+        return 0.0
+
+
 def _read(path: Path) -> str:
     return path.read_text()

@@ -21,7 +21,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.Common_pb2 import FileURLs, UploadedFileInfo
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from scripts.load.http_request import multipart, request
 from scripts.load.mirror import Mirror, Shown
@@ -76,19 +76,25 @@ class Visitor:
             await asyncio.gather(*(self._get(f"/{name}") for name in named))
         await self._get("/_stcore/health")
         await self._get("/_stcore/host-config")
-        self._socket = await connect(
-            f"{self._address.replace('http', 'ws', 1)}/_stcore/stream",
-            subprotocols=["streamlit", self._cookies[XSRF]],  # type: ignore[list-item]
-            origin=self._address,  # type: ignore[arg-type]
-            additional_headers={"Cookie": self._cookie()},
-            max_size=None,
-            open_timeout=self._patience_s,
-            ping_interval=None,
-        )
+        self._socket = await self._connect()
         self._tasks.append(asyncio.create_task(self._read(self._socket)))
         self._tasks.append(asyncio.create_task(self._poll()))
         self.page.query = query
         return await self._run(began)
+
+    async def _connect(self) -> ClientConnection:
+        try:
+            return await connect(
+                f"{self._address.replace('http', 'ws', 1)}/_stcore/stream",
+                subprotocols=["streamlit", self._cookies[XSRF]],  # type: ignore[list-item]
+                origin=self._address,  # type: ignore[arg-type]
+                additional_headers={"Cookie": self._cookie()},
+                max_size=None,
+                open_timeout=self._patience_s,
+                ping_interval=None,
+            )
+        except (KeyError, WebSocketException) as error:
+            raise Lost(f"no socket was opened: {error!r}") from error
 
     async def close(self) -> None:
         """Closes the tab; the server hears of it as of any tab that is closed."""
@@ -134,7 +140,7 @@ class Visitor:
         body, content_type = multipart(name, data, kind)
         answer = await request(
             self._address,
-            urls.upload_url if urls.upload_url.startswith("/") else f"/{urls.upload_url}",
+            urls.upload_url,
             method="PUT",
             headers={
                 "Content-Type": content_type,
@@ -150,6 +156,20 @@ class Visitor:
         info.file_urls.CopyFrom(urls)
         state.file_uploader_state_value.uploaded_file_info.append(info)
         self._states[shown.id] = state
+        return await self._run(began, shown.fragment)
+
+    async def clear(self, key: str) -> float:
+        """Takes all files out of an uploader."""
+        began, shown = time.perf_counter(), self._widget(key)
+        state = self._states.pop(shown.id, WidgetState())
+        headers = {"Cookie": self._cookie(), "X-Xsrftoken": self._cookies[XSRF]}
+        for file in state.file_uploader_state_value.uploaded_file_info:
+            await request(
+                self._address, file.file_urls.delete_url, method="DELETE", headers=headers
+            )
+        empty = WidgetState(id=shown.id)
+        empty.file_uploader_state_value.SetInParent()
+        self._states[shown.id] = empty
         return await self._run(began, shown.fragment)
 
     async def _upload_address(self, name: str) -> FileURLs:
