@@ -47,6 +47,20 @@ def _prepare() -> None:
     gc.freeze()
 
 
+def _end_work() -> None:
+    """Ends long work and tells who waits for the model.
+
+    A thread that is inside torch while the interpreter goes would abort the process.
+    """
+    from app import services
+    from app.work.job_panel import COMPUTING, NETWORK, get_queue
+
+    for kind in (COMPUTING, NETWORK):
+        get_queue(kind).close()
+    services.get_worker().close()
+    gc.unfreeze()  # or libraries complain of leaks when the interpreter goes
+
+
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[None]:
     """Health turns ok only when the models are warm."""
@@ -58,6 +72,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     log.event("ready", s=round(time.perf_counter() - began, 1))
     async with ending_expired_sessions():
         yield
+    await anyio.to_thread.run_sync(_end_work)
     log.event("stop")
 
 

@@ -22,6 +22,7 @@ import streamlit as st
 import torch
 
 from app.benchmark import Benchmark, load_benchmark
+from app.serving.watched_work import WatchedWorker
 from app.work.worker import Worker
 from dvt_core.authors import AUTHORS
 from dvt_core.bundle import CONFIG, WEIGHTS, Bundle, bundled_dir, list_models, load_bundle
@@ -67,11 +68,13 @@ class Curve:
 def get_worker() -> Worker:
     """The inference worker, with `DVT_THREADS` torch threads (default 1: right when shared)."""
     threads = max(1, int(os.environ.get(THREADS_ENV, "1")))
-    return Worker(setup=partial(torch.set_num_threads, threads))
+    return WatchedWorker(setup=partial(torch.set_num_threads, threads))
 
 
-def _weights(bundle: Bundle) -> tuple[str, str]:
-    return str(bundle.path), bundle.weights_sha256
+@lru_cache(maxsize=64)
+def _weights(bundle: Bundle) -> tuple[str, str, str]:
+    """The same weights under another description, such as other heads, are another model."""
+    return str(bundle.path), bundle.weights_sha256, repr((bundle.config, bundle.class_names))
 
 
 def _stamp(folder: Path) -> tuple[object, ...]:
@@ -247,7 +250,7 @@ def predict(
     """
     runs = _runs(bundle, picture)
     last = bundle.config.num_exits - 1
-    longest = max(runs.values(), key=lambda run: len(run.records), default=None)
+    longest = max([*runs.values()], key=lambda run: len(run.records), default=None)
     stop = None if longest is None else _stop(longest, thresholds)
     known = runs.get((last, True) if all_exits else (stop, False))
     if stop is None or known is None:

@@ -41,10 +41,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 def no_room(disk: Path, left_kb: int):
     """Fills the disk but for some room, and empties it again."""
     filler = disk / "filler"
-    with filler.open("wb") as file, contextlib.suppress(OSError):
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(4096))
-            file.flush()
     os.truncate(filler, max(0, filler.stat().st_size - 1024 * left_kb))
     try:
         yield

@@ -64,7 +64,7 @@ FAULTS: dict[str, Callable[[Path], None]] = {
 @pytest.fixture(autouse=True)
 def nothing_is_cached():
     """As after a restart, or once other models have driven this one out of the caches."""
-    for cache in (services._load_bundle, services.get_model, services.get_table, services.predict):
+    for cache in (services._load_bundle, services.get_model, services.get_table, services._runs):
         cache.clear()
 
 
@@ -80,7 +80,7 @@ def test_every_page_survives_every_fault_and_is_well_again_afterwards(page, mode
     before = told(at)
     for name, damage in FAULTS.items():
         services.get_model.clear()
-        services.predict.clear()
+        services._runs.clear()
         damage(folder)
         at.run()
         assert not at.exception, (name, at.exception[0].message)
