@@ -40,11 +40,11 @@ _ROOT = str(Path(__file__).resolve().parents[2])
 _PLAIN = re.compile(r"[\w./:{},+-]+", re.ASCII)
 _FIELDS = "dvt_fields"
 
-_log = logging.getLogger("app.event")
+logger = logging.getLogger("app.event")
 _handlers: list[logging.Handler] = []
 
 
-def event(name: str, level: int = logging.INFO, **fields: Any) -> None:
+def event(name: str, level: int = logging.INFO, /, **fields: Any) -> None:
     """Writes one line.
 
     Args:
@@ -52,8 +52,8 @@ def event(name: str, level: int = logging.INFO, **fields: Any) -> None:
         level: of `logging`.
         fields: numbers and words of ours; nothing that a visitor sent.
     """
-    if _log.isEnabledFor(level):
-        _log.log(level, name, extra={_FIELDS: fields})
+    if logger.isEnabledFor(level):
+        logger.log(level, name, extra={_FIELDS: fields})
 
 
 def places(error: BaseException, *, with_words: bool = False) -> str:
@@ -176,13 +176,13 @@ def install(environ: Mapping[str, str] = os.environ, stream: TextIO | None = Non
 def _quiet(level: int) -> None:
     """Takes the other handlers away and sets whose lines are written from which level on."""
     # A logger that Streamlit makes later would write a second, plain line of its own.
-    streamlit_logger.setup_formatter = lambda logger: None
+    streamlit_logger.setup_formatter = lambda _: None
     streamlit_logger.set_log_level(max(level, logging.INFO))
     for name in (*logging.root.manager.loggerDict,):
-        if name.split(".")[0] in {other.split(".")[0] for other in OTHERS}:
-            logger = logging.getLogger(name)
-            logger.handlers.clear()
-            logger.propagate = True
+        if name.split(".")[0] in {each.split(".")[0] for each in OTHERS}:
+            other = logging.getLogger(name)
+            other.handlers.clear()
+            other.propagate = True
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in OURS:
@@ -208,4 +208,4 @@ def _catch_what_is_printed() -> None:
 
 def _failed(what: str, error: BaseException | None, passed: TracebackType | None) -> None:
     if error is not None and not isinstance(error, SystemExit):
-        _log.error("error", exc_info=(type(error), error, passed), extra={_FIELDS: {"in": what}})
+        logger.error("error", exc_info=(type(error), error, passed), extra={_FIELDS: {"in": what}})

@@ -16,17 +16,17 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from starlette.datastructures import Address
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from app.serving.access import LOOPBACK, PASSED_ON, host_name
 from app.serving.status_page import status_page
 
 TOKEN_ENV, SHORTEST = "DVT_STATUS_TOKEN", 16
 COOKIE, COOKIE_S = "dvt_status", 12 * 3600
 PATH = "/status"
-# A proxy on this machine asks from a loopback address, too; these it adds.
-PASSED_ON = ("forwarded", "via", "x-real-ip", "true-client-ip", "cf-connecting-ip")
 HEADERS = {"cache-control": "no-store", "x-robots-tag": "noindex"}
 
 
@@ -43,18 +43,17 @@ def is_allowed(request: Request, environ: Mapping[str, str] = os.environ) -> boo
 
 
 def _is_from_here(request: Request) -> bool:
-    passed_on = any(
+    # A proxy on this machine asks from a loopback address, too, but says for whom.
+    is_passed_on = any(
         name in PASSED_ON or name.startswith("x-forwarded-") for name in request.headers
     )
-    client = request.client.host if request.client else ""
-    return not passed_on and _is_loopback(client) and _is_loopback(request.url.hostname or "")
+    is_own_name = host_name(request.headers.get("host", "")) in LOOPBACK
+    return not is_passed_on and is_own_name and _is_loopback(request.client)
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+def _is_loopback(client: Address | None) -> bool:
     try:
-        address = ipaddress.ip_address(host)
+        address = ipaddress.ip_address(client.host if client else "")
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None)

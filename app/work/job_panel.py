@@ -11,6 +11,7 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.language import say
+from app.serving.watched_work import WatchedQueue
 from app.work.jobs import CANCELLED, FAILED, WAITING, Job, JobQueue
 
 POLL_S = 0.5
@@ -21,7 +22,7 @@ AWAY_S = 20.0  # a phone that changes its network is back before
 @st.cache_resource(show_spinner=False)
 def get_queue(kind: str) -> JobQueue:
     """The queue of long work of a kind, `COMPUTING` or `NETWORK`, shared by all visitors."""
-    return JobQueue()
+    return WatchedQueue(kind)
 
 
 def start_job(key: str, title: str, work: Callable[[Job], Any], kind: str = COMPUTING) -> None:

@@ -14,6 +14,8 @@ from app.benchmark import load_benchmark
 from app.figures.paper_words import claim_words, setting_words, source_words
 from app.language import FILE, LANGUAGES, chinese, say_later
 from app.live import sentences
+from app.load_benchmark import load_load, load_replicas, load_soak
+from app.own_benchmark import load_bench
 from app.sections.microscope_data import SCOPES
 from app.sections.paper import EXPERIMENTS
 from dvt_core.outcomes import OUTCOMES
@@ -264,6 +266,7 @@ PLACES = {
     "paper": (MODELS, {"section": "the paper's results"}),
     "design": (MODELS, {"section": "the paper's results", "experiment": "Design of feature reuse"}),
     "speed": (MODELS, {"section": "speed"}),
+    "many people": (MODELS, {"section": "many people"}),
     **{name: (f"views/{name}.py", {}) for name in ("easy_hard", "inside", "batch", "lesson")},
 }
 MARKUP = re.compile(
@@ -282,6 +285,8 @@ def _data_words():
         sample.path.parent.name for sample in samples
     }
     texts |= {row.device for row in load_benchmark().throughput}
+    stored = (load_bench(), load_load(), load_soak(), load_replicas())
+    texts |= {each.origin.device for each in stored if each is not None}
     texts |= {"tiny test model", "random pictures", "Not All Images are Worth 16x16 Words", "patch"}
     return tuple(sorted(texts - {""}, key=len, reverse=True))
 

