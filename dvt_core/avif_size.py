@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 _SEQUENCE_HEADER = 1
 _MAX_BOXES, _MAX_TABLE_BYTES = 10_000, 65_536  # a real still picture has far less
+_MAX_NOTES = 1_000_000  # bytes of EXIF, which Pillow may write anew, number by number
 
 
 def decoded_pixels(data: bytes) -> int:
@@ -31,6 +32,8 @@ def decoded_pixels(data: bytes) -> int:
     idat = b"".join(body for kind, body in inside if kind == b"idat")
     total, room = 0, len(data)
     for item, in_idat, extents in _locations(_only(inside, b"iloc")):
+        if kinds.get(item) == b"Exif" and sum(size for _, size in extents) > _MAX_NOTES:
+            raise ValueError("its EXIF data is too long")
         if kinds.get(item) != b"av01":
             continue
         room -= sum(size for _, size in extents)

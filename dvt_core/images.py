@@ -7,15 +7,17 @@ against an allow-list (`picture_kinds`) and its size is checked before anything 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from dvt_core.avif_size import decoded_pixels
 from dvt_core.config import IMAGENET_MEAN, IMAGENET_STD, DVTConfig
@@ -24,12 +26,26 @@ from dvt_core.errors import InputError
 from dvt_core.picture_kinds import EXTENSIONS as EXTENSIONS
 from dvt_core.picture_kinds import KINDS as KINDS
 from dvt_core.picture_kinds import sniff
+from dvt_core.picture_parts import check_parts
 
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 40_000_000  # what a decoder may produce
 MAX_JPEG_PIXELS = 200_000_000  # a baseline JPEG that is decoded at 1/8 to 1/2 of its sides
 KEPT_LONG_SIDE, KEPT_SHORT_SIDE = 1024, 512  # larger pictures are reduced to one of the two
 FULL_SIZE = "full_size"  # key in `info` of an opened picture
+LARGE_PIXELS = 6_000_000  # larger pictures are decoded one at a time, whoever brings them
+_large = Lock()
+_BLOCK = 1 << 20  # wide numbers that are scaled at once
+
+_TURNS = {  # EXIF orientation -> what sets the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -95,23 +111,27 @@ def _decode(data: bytes, name: str) -> Image.Image:
         raise InputError(f"{name} is larger than {MAX_BYTES // 10**6} MB, choose a smaller file")
     kind, plugin = sniff(data, name)
     try:
+        check_parts(kind, data)
         if kind == "AVIF" and decoded_pixels(data) > 2 * MAX_PIXELS:  # colours and alpha
-            raise InputError(
-                f"{name} has more than the limit of {MAX_PIXELS // 10**6} megapixels; "
-                "scale it down first"
-            )
+            raise Image.DecompressionBombError
         image = plugin(io.BytesIO(data))
         _check_size(image, name)
         full_size = image.size
         if image.format == "JPEG":
             image.draft("RGB", (KEPT_LONG_SIDE, KEPT_LONG_SIDE))
-        image.load()
-        image, is_turned = _upright(image)
-        image = _reduce(_to_rgb(image, name))
+        is_large = image.width * image.height > LARGE_PIXELS
+        with _large if is_large else contextlib.nullcontext():
+            image, is_turned = _upright(image)
+            image = _reduce(_to_rgb(image, name))
         image.info[FULL_SIZE] = full_size[::-1] if is_turned else full_size
         return image
     except InputError:
         raise
+    except Image.DecompressionBombError as error:  # Pillow's own, higher limit
+        raise InputError(
+            f"{name} has more than the limit of {MAX_PIXELS // 10**6} megapixels; "
+            "scale it down first"
+        ) from error
     except _DECODE_ERRORS as error:
         raise InputError(
             f"{name} cannot be decoded: the {kind} data is damaged or incomplete ({error})"
@@ -137,12 +157,19 @@ def _check_size(image: Image.Image, name: str) -> None:
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
-    """The picture with its EXIF orientation applied, and whether it lay on its side."""
+    """The decoded picture with its EXIF orientation applied, and whether it lay on its side.
+
+    Pillow's `exif_transpose` would also write the EXIF data anew, all of it: of a hostile file
+    that are millions of numbers. A TIFF turns itself while it is decoded, and forgets why.
+    """
     try:
-        is_turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
-        return ImageOps.exif_transpose(image), is_turned
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
     except _DECODE_ERRORS:  # damaged EXIF data in a picture that is otherwise fine
+        orientation = None
+    image.load()
+    if image.format == "TIFF" or not isinstance(orientation, int) or orientation not in _TURNS:
         return image, False
+    return image.transpose(_TURNS[orientation]), orientation >= 5
 
 
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:
@@ -169,7 +196,12 @@ def _to_uint8(values: np.ndarray, mode: str, name: str) -> np.ndarray:
     elif low >= 0 and high <= 65535:
         whites = (1.0, 255.0, 65535.0) if mode == "F" else (255.0, 65535.0)
         low, high = 0.0, next(white for white in whites if high <= white)
-    return np.rint((values - np.float32(low)) * np.float32(255 / (high - low))).astype(np.uint8)
+    scaled, flat = np.empty(values.shape, np.uint8), values.reshape(-1)
+    for at in range(0, flat.size, _BLOCK):  # the numbers in between are up to eight times as large
+        block = flat[at : at + _BLOCK] - np.float32(low)
+        block = np.rint(block * np.float32(255 / (high - low)))
+        scaled.reshape(-1)[at : at + _BLOCK] = block
+    return scaled
 
 
 def _reduce(image: Image.Image) -> Image.Image:

@@ -32,6 +32,7 @@ _MEMBER, _LOCAL_HEADER = b"PK\1\2", 30  # signature of an entry in the directory
 _ENCRYPTED, _UTF8 = 0x1, 0x800  # bits of a member's flags
 # Streams of these two are unpacked in pieces of a bounded size; Python's others are not.
 _READ = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+_LONGEST_NAME = 1000
 _SYSTEM = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 _ERRORS = (
     zipfile.BadZipFile,
@@ -149,7 +150,7 @@ def _check_total(pictures: list[ZipPicture]) -> None:
 
 def _parts(member: zipfile.ZipInfo) -> tuple[str, ...]:
     """The path of a member as clean words: no way up, no control characters, no drive."""
-    name = member.filename
+    name = member.filename[-_LONGEST_NAME:]  # the end tells the kind; a header allows 65,535
     if not member.flag_bits & _UTF8:
         name = _as_utf8(name)
     parts = map(_clean, name.replace("\\", "/").split("/"))
@@ -166,7 +167,7 @@ def _as_utf8(name: str) -> str:
 
 def _clean(part: str) -> str:
     """Without control characters and marks that turn the direction of writing."""
-    return "".join(c for c in part if unicodedata.category(c)[0] != "C").strip()[:200]
+    return "".join(c for c in part if unicodedata.category(c)[0] != "C").strip()[-200:]
 
 
 def _is_passed_over(member: zipfile.ZipInfo, parts: tuple[str, ...]) -> bool:

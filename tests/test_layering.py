@@ -29,6 +29,7 @@ ORDER = (
     "dvt_core.crop",
     "dvt_core.picture_kinds",
     "dvt_core.avif_size",
+    "dvt_core.picture_parts",
     "dvt_core.images",
     "dvt_core.picture_edits",
     "dvt_core.samples",
