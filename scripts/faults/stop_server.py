@@ -1,7 +1,8 @@
 """Stops a real server in the middle of a visitor's batch, as `docker stop` and as Ctrl+C do it.
 
 It must end within seconds, with exit code 0 or that of the signal, leave no file behind, and print
-neither a traceback nor a complaint of a library. Run: `make faults`, or `python -m scripts.faults.stop_server`. Prints JSON.
+neither a traceback nor a complaint of a library. Run: `make faults`, or
+`python -m scripts.faults.stop_server`. Prints JSON.
 """
 
 from __future__ import annotations
