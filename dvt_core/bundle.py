@@ -48,8 +48,6 @@ _OWN = {"format", "name", "title", "architecture", "class_names", "weights_sha25
 _OWN |= {"default_threshold"}
 _MAX_HEADER = 1_000_000  # bytes
 REPOSITORY = Path(__file__).resolve().parents[1]
-
-
 DEFAULT = "tiny-imagenet"  # what the app opens with and the command line takes
 
 
@@ -216,6 +214,8 @@ def _described(path: Path, raw: dict[str, Any]) -> Bundle:
             raise InputError(f"it has format {raw['format']}, this program reads {FORMAT}")
         config = DVTConfig.from_dict(raw["architecture"])
         check_limits(config)
+        if not isinstance(raw["class_names"], list):
+            raise InputError("class_names must be a list of words")
         words = tuple(raw["class_names"]) or tuple(f"class {i}" for i in range(config.num_classes))
         if len(words) != config.num_classes:
             raise InputError(f"it has {len(words)} class names for {config.num_classes} classes")

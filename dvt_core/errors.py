@@ -16,4 +16,4 @@ def printable(text: object, limit: int = 100) -> str:
     """
     words = str(text)
     shown = "".join(c if c.isprintable() else "?" for c in words[:limit])
-    return shown + ("..." if len(words) > limit else "")
+    return shown + ("…" if len(words) > limit else "")

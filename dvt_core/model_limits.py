@@ -73,17 +73,19 @@ def _check_levels(tokenizer: ConvTokenizerConfig, side: int, where: str) -> None
 def _check_fields(part: Any, where: str) -> None:
     for field in fields(part):
         name, value = field.name, getattr(part, field.name)
-        for each in _values(value, f"{where}{name}"):
+        for each in _values(value, str(field.type), f"{where}{name}"):
             if hasattr(each, "__dataclass_fields__"):
                 _check_fields(each, f"{where}{name}: ")
             else:
                 _check_value(name, each, str(field.type), where)
 
 
-def _values(value: Any, name: str) -> Iterator[Any]:
-    if not isinstance(value, tuple):
+def _values(value: Any, kind: str, name: str) -> Iterator[Any]:
+    if not kind.startswith("tuple"):
         yield value
         return
+    if not isinstance(value, tuple):
+        raise InputError(f"{name} is a {type(value).__name__}, expected a list")
     if len(value) > _MOST_PARTS:
         raise InputError(f"{name} has {len(value)} parts, more than the limit of {_MOST_PARTS}")
     yield from value
