@@ -20,6 +20,7 @@ from dvt_core.errors import InputError
 from dvt_core.option_types import count, crop, fraction, gmacs, numbers_or_file
 
 EPILOG = "Exit code: 0, or 2 with one line on stderr when something in the call was wrong."
+MAX_LINE = 400  # letters of the line on stderr
 CLASSIFY_NOTE = """\
 Every picture is read before the model starts: one that cannot be read ends the command with
 exit code 2 and no answers. An exit answers when its confidence reaches the threshold; the last
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             as_json = getattr(args, "json", False)
             print(json.dumps(document, indent=2, allow_nan=False) if as_json else text, flush=True)
     except InputError as error:
-        print(f"dvt: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"dvt: {_one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("dvt: stopped", file=sys.stderr)
@@ -73,6 +74,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return 0
+
+
+def _one_line(text: str) -> str:
+    """A sentence for a terminal: it may quote words of any length, with control characters."""
+    text = " ".join(text.split())
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return text if len(text) <= MAX_LINE else f"{text[: MAX_LINE - 120]} ... {text[-115:]}"
 
 
 def build_parser() -> argparse.ArgumentParser:

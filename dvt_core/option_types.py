@@ -49,7 +49,7 @@ def fraction(text: str) -> float:
 
 def count(text: str) -> int:
     """A whole number above 0."""
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > 12 or int(text) < 1:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number above 0")
     return int(text)
 

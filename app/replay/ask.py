@@ -78,8 +78,8 @@ def ask_from(raw: object, default: Ask, ranges: Mapping[str, Range]) -> Ask:
         numbers = [_number(value, Range(0.0, NEVER)) for value in each]
         if None not in numbers:
             kept["each"] = tuple(numbers)
-    way = raw.get("way")
-    return replace(default, **kept, way=way if way in ranges else default.way)
+    way = raw.get("way")  # anything; a list cannot even be looked up
+    return replace(default, **kept, way=way if way in tuple(ranges) else default.way)
 
 
 def ask_from_query(query: Mapping[str, str], default: Ask, ranges: Mapping[str, Range]) -> Ask:
@@ -97,6 +97,6 @@ def _number(value: object, allowed: Range) -> float | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter of a whole number of 400 digits
         return None
     return number if math.isfinite(number) and allowed.low <= number <= allowed.high else None

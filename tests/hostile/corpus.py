@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -161,7 +162,8 @@ def every_kind() -> Iterator[Case]:
             image = image.convert(mode)
             options = good_options(kind)
             try:
-                data = encode(image, kind, **options)
+                with warnings.catch_warnings(action="ignore"):  # some kinds are deprecated
+                    data = encode(image, kind, **options)
             except (OSError, KeyError, ValueError, NotImplementedError):
                 continue
             if kind in (*READ, "MPO"):

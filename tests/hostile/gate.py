@@ -92,8 +92,8 @@ def _note(plugin: Any, name: str, asked: set[str]) -> None:
 
 
 def answer(path: Path, kind: str) -> tuple[str, Any]:
-    """What became of a file: "picture" and pixels, "zip" and (members, left out), "sentence" and its
-    text, or "crash" and a traceback."""
+    """What became of a file: "picture" and pixels, "zip" and (members, left out), "sentence" and
+    its text, or "crash" and a traceback."""
     try:
         if kind == "zip":
             contents = list_zip(path.read_bytes())
