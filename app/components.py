@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec
 
 import streamlit as st
 
@@ -21,6 +23,26 @@ from dvt_core.results import Prediction
 STYLE = Path(__file__).with_name("style.css")
 PANEL_PX, SMALL_PX = 165, 84
 NAMED_CLASSES = 12  # up to this many classes are listed by name
+
+P = ParamSpec("P")
+
+
+def part(draw: Callable[P, None]) -> Callable[P, None]:
+    """A fragment that says what it cannot do.
+
+    Errors do not leave a fragment: an `InputError`, such as damaged weights or a busy model, would
+    be shown as a bug although the page around it knows better.
+    """
+
+    @st.fragment
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            draw(*args, **kwargs)
+        except InputError as error:
+            st.error(f"{error}.")
+
+    return drawn
 
 
 def answer(bundle: Bundle, picture: Picture, prediction: Prediction) -> None:

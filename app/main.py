@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image
 
+from app.comeback import ask_again_when_back
 from app.components import STYLE
 from app.language import later, say, say_later
 from app.language_choice import choose_language
@@ -40,6 +41,7 @@ page = st.navigation(
 
 st.set_page_config(page_title=f"{page.title} · Dynamic ViT Explorer")
 st.html(STYLE)
+ask_again_when_back()
 
 with st.sidebar:
     choose_model()

@@ -50,8 +50,9 @@ TEMPLATE = ROOT / "deploy" / "nginx.conf.template"
 OUT = ROOT / "assets" / "benchmarks" / "replicas.json"
 COOKIE = "dvt_replica"
 PAGES = ("", "tradeoff", "models")  # whose files are weighed
+IS_DRAWN = "[data-test-script-state=notRunning]"
 BETWEEN_TRIES_S = 0.5
-PATIENCE_S = 300.0
+PATIENCE_S = 120.0
 
 
 def fill_in(template: str, values: Mapping[str, str]) -> str:
@@ -193,7 +194,9 @@ def browse(address: str, lesson: Lesson) -> None:
         expect.set_options(timeout=PATIENCE_S * 1000)
         page = context.new_page()
         loads: list[str] = []
+        sockets: list[str] = []
         page.on("load", lambda _: loads.append(page.url))
+        page.on("websocket", lambda socket: sockets.append(socket.url))
         page.goto(address)
         move(page, "Home")
         expect(metric(page, "Stopped at")).to_have_text("exit 1")
@@ -203,6 +206,11 @@ def browse(address: str, lesson: Lesson) -> None:
         lesson.is_settled.set()
         if not lesson.is_killed.wait(PATIENCE_S):
             raise RuntimeError("the replica was not killed")
+        while len(sockets) < 2:  # the browser connects again by itself
+            page.wait_for_timeout(20)
+        lesson.seen["seconds_until_connected"] = round(time.monotonic() - lesson.killed_at, 2)
+        page.wait_for_timeout(500)
+        page.wait_for_selector(f"[data-test-connection-state=CONNECTED]{IS_DRAWN}")
         expect(threshold_slider(page)).to_have_attribute("aria-valuetext", "0.00")
         page.get_by_role("link", name="Look").click()
         expect(metric(page, "Stopped at")).to_have_text("exit 1")  # from the other replica
@@ -250,7 +258,7 @@ def _weight(browser: Browser, url: str) -> float:
     session.send("Network.enable")
     session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
     page.goto(url)
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning] h1")
+    page.wait_for_selector(f"[data-testid=stApp]{IS_DRAWN} h1")
     page.wait_for_load_state("networkidle")
     context.close()
     return round(sum(sizes) / 1e6, 2)

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app import services
+from app.components import part
 from app.figures.theme import MacUnit, percent
 from app.intake.pictures import Picture, View
 from app.language import language, say
@@ -42,7 +43,7 @@ _CHOICE = "microscope_choice"  # session key: what is looked at
 _PUSHED = "microscope_pushed"  # session key: what the browser was told to begin with
 
 
-@st.fragment
+@part
 def microscope_section(bundle: Bundle, picture: Picture, view: View) -> None:
     """Draws the microscope, how to read it, and the switch for runs without reuse.
 

@@ -23,6 +23,7 @@ from app.attribution import (
     estimate_seconds,
     window_px,
 )
+from app.components import part
 from app.figures.exits import word
 from app.intake.pictures import Picture, View
 from app.language import later, say, say_later
@@ -85,7 +86,7 @@ def get_kept() -> Kept:
     return Kept()
 
 
-@st.fragment
+@part
 def why_section(bundle: Bundle, picture: Picture, view: View) -> None:
     """Draws the choice of method and class, the button with its time, and the maps.
 
