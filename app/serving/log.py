@@ -173,16 +173,19 @@ def install(environ: Mapping[str, str] = os.environ, stream: TextIO | None = Non
         event("setting", logging.WARNING, ignored=f"{FORM_ENV} or {LEVEL_ENV}: unknown value")
 
 
+def _join(other: logging.Logger) -> None:
+    """Makes another logger write through our handler, and through no handler of its own."""
+    other.handlers.clear()
+    other.propagate = True
+
+
 def _quiet(level: int) -> None:
     """Takes the other handlers away and sets whose lines are written from which level on."""
-    # A logger that Streamlit makes later would write a second, plain line of its own.
-    streamlit_logger.setup_formatter = lambda _: None
+    streamlit_logger.setup_formatter = _join  # of the loggers that Streamlit makes later
     streamlit_logger.set_log_level(max(level, logging.INFO))
     for name in (*logging.root.manager.loggerDict,):
         if name.split(".")[0] in {each.split(".")[0] for each in OTHERS}:
-            other = logging.getLogger(name)
-            other.handlers.clear()
-            other.propagate = True
+            _join(logging.getLogger(name))
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in OURS:
