@@ -5,7 +5,7 @@
 # make readme  write cards, curves and the README anew from the stored tables
 # make faults  training killed and resumed, a full disk, a server stopped in a batch (5 minutes)
 # make load    sixty people at once for a minute, every answer checked (3 minutes, quiet machine)
-# make soak    2,000 uploads over 100 sessions that come and go (16 minutes, quiet machine)
+# make soak    2,000 uploads over 100 sessions that come and go (25 minutes, quiet machine)
 # make screenshots PICTURE=FILE   take the README's pictures of the running app
 # make replicas   two servers behind nginx, a class, one is killed (5 minutes, needs nginx)
 PORT ?= 8501

@@ -91,7 +91,7 @@ def _soak(args: argparse.Namespace, answers: Answers, server: Server) -> int:
 
 
 def _cost(args: argparse.Namespace, answers: Answers, server: Server) -> int:
-    print(asyncio.run(cost.measure(args.repeats, answers, server)))
+    asyncio.run(cost.measure(args.repeats, answers, server))
     return 0
 
 

@@ -22,10 +22,10 @@ from scripts.load.visitor import Visitor
 Do = Callable[[], Awaitable[float]]
 
 
-async def measure(repeats: int, answers: Answers, server: Server) -> str:
-    """The table, for people."""
+async def measure(repeats: int, answers: Answers, server: Server) -> None:
+    """Prints a row for each action."""
     await warm_up(answers, server.address)
-    lines = [f"{'':<34}{'CPU ms':>8}{'p50 ms':>8}{'kB sent':>9}   n"]
+    print(f"{'':<38}{'CPU ms':>8}{'p50 ms':>8}{'kB sent':>9}{'n':>5}")
 
     async def row(name: str, tab: Visitor, do: Do, n: int = repeats) -> None:
         await do()  # what is done for the first time may take longer
@@ -33,8 +33,8 @@ async def measure(repeats: int, answers: Answers, server: Server) -> str:
         seconds = [await do() for _ in range(n)]
         spent, sent = server.cpu_s() - before, tab.page.received - sent
         p50 = 1000 * float(np.median(seconds))
-        lines.append(f"{name:<34}{1000 * spent / n:>8.1f}{p50:>8.1f}{sent / n / 1000:>9.1f}   {n}")
-        print(lines[-1], flush=True)
+        each = f"{1000 * spent / n:>8.1f}{p50:>8.1f}{sent / n / 1000:>9.1f}{n:>5}"
+        print(f"{name:<38}{each}", flush=True)
 
     await _openings(row, server, repeats)
     tab = Visitor(server.address)
@@ -42,20 +42,15 @@ async def measure(repeats: int, answers: Answers, server: Server) -> str:
     await _on_look(row, tab, answers)
     for page, title in list(PAGES.items())[1:]:
 
-        async def there(page: str = page) -> float:
-            seconds = await tab.go(page)
-            return seconds
-
         async def and_back(page: str = page) -> float:
             return await tab.go(page) + await tab.go("")
 
         await row(f"go to {title} and back to Look", tab, and_back)
-        await there()
+        await tab.go(page)
         if tab.page.widget("dial") is not None:
             await row(f"move the threshold on {title}", tab, _swing(tab))
         await tab.go("")
     await tab.close()
-    return "\n".join(("", *lines))
 
 
 async def _openings(row: Any, server: Server, repeats: int) -> None:

@@ -18,11 +18,11 @@ from contextlib import suppress
 import numpy as np
 
 from scripts.load.answers import SAME
+from scripts.load.connection import Lost
 from scripts.load.mirror import Mirror
 from scripts.load.person import Person
 from scripts.load.pictures import Answers, Known
 from scripts.load.tally import BATCH, MAPS
-from scripts.load.visitor import Lost
 
 WHY = "why this class"
 METHODS = ("Grad-CAM", "integrated gradients", "occlusion")

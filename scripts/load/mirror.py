@@ -54,6 +54,7 @@ class Mirror:
         polls: fragment id -> seconds between its automatic runs.
         broken: what no browser could have made sense of.
         received: bytes of all messages.
+        uploads: id of a question where a file may go -> the answer.
     """
 
     def __init__(self) -> None:
@@ -68,7 +69,7 @@ class Mirror:
         self._blocks: dict[tuple[int, ...], tuple[Any, str]] = {}
         self._cache: dict[str, tuple[ForwardMsg, int]] = {}
         self._fragments: tuple[str, ...] = ()  # of the run in progress
-        self.uploads: dict[str, Any] = {}  # request id -> FileURLsResponse
+        self.uploads: dict[str, Any] = {}
 
     def take(self, raw: bytes) -> str:
         """Takes in one message from the wire and returns its kind.

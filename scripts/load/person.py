@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scripts.load.answers import whose, wrong_trace
+from scripts.load.connection import Lost
 from scripts.load.pictures import Answers, Known
 from scripts.load.tally import AT_ONCE, DIAL, OPEN, PAGE, SAMPLE, SOURCE, UPLOAD, Tally
-from scripts.load.visitor import Lost, Visitor
+from scripts.load.visitor import Visitor
 
 # Address of a page -> its heading.
 PAGES = {

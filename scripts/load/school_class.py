@@ -18,15 +18,14 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from scripts.load.connection import Lost
 from scripts.load.long_work import BatchPerson, MapsPerson, small_pictures
 from scripts.load.person import Person
 from scripts.load.pictures import PHONE, Answers
 from scripts.load.server import Elsewhere, Held, Server
 from scripts.load.tally import ACTIONS, BATCH, MAPS, Row, Tally
-from scripts.load.visitor import Lost
 
 PHOTOS = 2  # of each person
-BATCH_PICTURES = 50
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class Plan:
         with_files: whether opening fetches Streamlit's own scripts, too.
         is_warmed_up: whether one person looks at all pages before anybody is measured.
         maps, batches: how many of the people have long work under way all the time.
+        batch_pictures: in the zip of each of the latter.
     """
 
     users: int = 60
@@ -51,6 +51,7 @@ class Plan:
     is_warmed_up: bool = True
     maps: int = 2
     batches: int = 2
+    batch_pictures: int = 50
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def people(plan: Plan, answers: Answers, tally: Tally, address: str) -> list[Per
         if n < plan.maps:
             found.append(MapsPerson(*values))
         elif n < plan.maps + plan.batches:
-            pictures = small_pictures(answers, f"b{n}", BATCH_PICTURES)
+            pictures = small_pictures(answers, f"b{n}", plan.batch_pictures)
             found.append(BatchPerson(*values, pictures=pictures))
         else:
             found.append(Person(*values))
@@ -169,7 +170,7 @@ def _long_work(plan: Plan, rows: dict[str, Row]) -> dict[str, Any]:
     maps, batches = (rows.get(action, Row()) for action in (MAPS, BATCH))
     note = (
         f"{plan.maps} of the people asked for maps and {plan.batches} for batches of "
-        f"{BATCH_PICTURES} pictures all the time; with the wait for their turn they took "
+        f"{plan.batch_pictures} pictures all the time; with the wait for their turn they took "
         f"{maps.quantile(0.5):.0f} s and {batches.quantile(0.5):.0f} s (medians)"
     )
     return {"batches": len(batches.seconds), "attributions": len(maps.seconds), "note": note}

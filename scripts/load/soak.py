@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from scripts.load.connection import Lost
 from scripts.load.person import Person
 from scripts.load.pictures import Answers
 from scripts.load.school_class import warm_up
 from scripts.load.server import Held, Server
 from scripts.load.tally import UPLOAD, Row, Tally
-from scripts.load.visitor import Lost
 
 BAR_MB, SETTLED_UPLOADS = 100, 200
 PHOTOS = 2  # of each session; every upload is another file all the same
@@ -47,7 +47,7 @@ class Plan:
     sessions: int = 100
     uploads: int = 2000
     at_once: int = 5
-    pause_s: float = 2.0
+    pause_s: float = 3.0
     photo_px: tuple[int, int] = (2016, 1512)
     wait_s: float = 75.0
     is_warmed_up: bool = True
@@ -114,14 +114,16 @@ async def measure(plan: Plan, answers: Answers, server: Server) -> Soaked:
     gc.freeze()
     shares = _shares(plan)
 
-    async def come_and_go() -> None:
+    async def come_and_go(place: int) -> None:
+        length = plan.pause_s * plan.uploads / plan.sessions
+        await asyncio.sleep(length * place / plan.at_once)  # not all end at the same moment
         for name, uploads in shares:
             photos = await asyncio.to_thread(answers.photos, name, PHOTOS, plan.photo_px)
             pause = plan.pause_s, plan.pause_s
             person = Person(name, answers, photos, soaked.tally, server.address, pause, photos)
             await _one_session(person, uploads, soaked, server, count)
 
-    await asyncio.gather(*(come_and_go() for _ in range(plan.at_once)))
+    await asyncio.gather(*(come_and_go(place) for place in range(plan.at_once)))
     if plan.is_warmed_up:
         await asyncio.sleep(plan.wait_s)
         await _last_visitor(answers, server.address)

@@ -1,9 +1,8 @@
 """One browser tab without a browser: Streamlit's websocket, its widgets' states, its uploads.
 
 References:
-    Streamlit 1.67: `BackMsg.proto`, `ClientState.proto`, `starlette_websocket.py` (the tokens
-    travel as subprotocols), `starlette_routes.py` (uploads), and its front end (a page that is
-    left takes its widgets' states along; a press is a trigger that is sent once).
+    Streamlit 1.67: `ClientState.proto`, `WidgetStates.proto`, `starlette_routes.py` (uploads), and
+    its front end (a page that is left takes its widgets' states along; a press is sent once).
 """
 
 from __future__ import annotations
@@ -20,18 +19,12 @@ from typing import Any
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.Common_pb2 import FileURLs, UploadedFileInfo
 from streamlit.proto.WidgetStates_pb2 import WidgetState
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from scripts.load.http_request import multipart, request
+from scripts.load.connection import Connection, Lost
+from scripts.load.http_request import multipart
 from scripts.load.mirror import Mirror, Shown
 
-XSRF = "_streamlit_xsrf"
 PATIENCE_S = 60.0
-
-
-class Lost(Exception):
-    """The tab got no answer: the connection is gone, a request was refused, or time is up."""
 
 
 class Visitor:
@@ -52,13 +45,9 @@ class Visitor:
             patience_s: after this long without the end of a run the tab is `Lost`.
         """
         self.page = Mirror()
-        self._address, self._patience_s = address, patience_s
+        self._line = Connection(address, self.page, patience_s)
         self._states: dict[str, WidgetState] = {}
-        self._cookies: dict[str, str] = {}
-        self._socket: ClientConnection | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-        self._news = asyncio.Event()
-        self._ended_at = 0.0
+        self._poller: asyncio.Task[None] | None = None
         self._seen: set[str] = set()
 
     async def open(self, query: str = "", *, with_files: bool = False) -> float:
@@ -70,39 +59,24 @@ class Visitor:
                 that was never here does.
         """
         began = time.perf_counter()
-        document = await self._get("/")
+        document = await self._line.get("/")
         if with_files:
             named = re.findall(r'(?:src|href)="\./(static/[^"]+)"', document.decode())
-            await asyncio.gather(*(self._get(f"/{name}") for name in named))
-        await self._get("/_stcore/health")
-        await self._get("/_stcore/host-config")
-        self._socket = await self._connect()
-        self._tasks.append(asyncio.create_task(self._read(self._socket)))
-        self._tasks.append(asyncio.create_task(self._poll()))
+            await asyncio.gather(*(self._line.get(f"/{name}") for name in named))
+        await self._line.get("/_stcore/health")
+        await self._line.get("/_stcore/host-config")
+        await self._line.open()
+        self._poller = asyncio.create_task(self._poll())
         self.page.query = query
         return await self._run(began)
 
-    async def _connect(self) -> ClientConnection:
-        try:
-            return await connect(
-                f"{self._address.replace('http', 'ws', 1)}/_stcore/stream",
-                subprotocols=["streamlit", self._cookies[XSRF]],  # type: ignore[list-item]
-                origin=self._address,  # type: ignore[arg-type]
-                additional_headers={"Cookie": self._cookie()},
-                max_size=None,
-                open_timeout=self._patience_s,
-                ping_interval=None,
-            )
-        except (KeyError, WebSocketException) as error:
-            raise Lost(f"no socket was opened: {error!r}") from error
-
     async def close(self) -> None:
-        """Closes the tab; the server hears of it as of any tab that is closed."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._socket is not None:
-            await self._socket.close()
+        """Closes the tab."""
+        if self._poller is not None:
+            self._poller.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._poller
+        await self._line.close()
 
     async def press(self, key: str) -> float:
         """Presses the button with this key."""
@@ -138,19 +112,7 @@ class Visitor:
         began, shown = time.perf_counter(), self._widget(key)
         urls = await self._upload_address(name)
         body, content_type = multipart(name, data, kind)
-        answer = await request(
-            self._address,
-            urls.upload_url,
-            method="PUT",
-            headers={
-                "Content-Type": content_type,
-                "Cookie": self._cookie(),
-                "X-Xsrftoken": self._cookies[XSRF],
-            },
-            body=body,
-        )
-        if answer.status != 204:
-            raise Lost(f"the upload was refused with {answer.status}: {answer.body[:200]!r}")
+        await self._line.change("PUT", urls.upload_url, body, content_type)
         state = self._states.get(shown.id) or WidgetState(id=shown.id)
         info = UploadedFileInfo(name=name, size=len(data), file_id=urls.file_id)
         info.file_urls.CopyFrom(urls)
@@ -162,11 +124,8 @@ class Visitor:
         """Takes all files out of an uploader."""
         began, shown = time.perf_counter(), self._widget(key)
         state = self._states.pop(shown.id, WidgetState())
-        headers = {"Cookie": self._cookie(), "X-Xsrftoken": self._cookies[XSRF]}
         for file in state.file_uploader_state_value.uploaded_file_info:
-            await request(
-                self._address, file.file_urls.delete_url, method="DELETE", headers=headers
-            )
+            await self._line.change("DELETE", file.file_urls.delete_url)
         empty = WidgetState(id=shown.id)
         empty.file_uploader_state_value.SetInParent()
         self._states[shown.id] = empty
@@ -177,8 +136,8 @@ class Visitor:
         message.file_urls_request.request_id = asked
         message.file_urls_request.session_id = self.page.session_id
         message.file_urls_request.file_names.append(name)
-        await self._tell(message)
-        await self._wait(lambda: asked in self.page.uploads)
+        await self._line.tell(message)
+        await self._line.wait(lambda: asked in self.page.uploads)
         answer = self.page.uploads.pop(asked)
         if answer.error_msg:
             raise Lost(answer.error_msg)
@@ -202,24 +161,14 @@ class Visitor:
         while not holds(self.page):
             left = patience_s - (time.perf_counter() - began)
             finished = self.page.finished
-            await self._wait(lambda before=finished: self.page.finished > before, left)
+            await self._line.wait(lambda before=finished: self.page.finished > before, left)
         return time.perf_counter() - began
 
     async def fetch_pictures(self) -> None:
         """Fetches the pictures on the page that this tab has not seen, as a browser does."""
         new = {url for url, _ in self.page.pictures() if url.startswith("/")} - self._seen
         self._seen |= new
-        await asyncio.gather(*map(self._get, new))
-
-    async def _get(self, path: str) -> bytes:
-        answer = await request(self._address, path, headers={"Cookie": self._cookie()})
-        if answer.status != 200:
-            raise Lost(f"{path} was answered with {answer.status}")
-        self._cookies |= answer.cookies()
-        return answer.body
-
-    def _cookie(self) -> str:
-        return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        await asyncio.gather(*map(self._line.get, new))
 
     def _widget(self, key: str) -> Shown:
         shown = self.page.widget(key)
@@ -236,11 +185,11 @@ class Visitor:
     ) -> float:
         """Asks for a run and waits for its end."""
         before = self.page.started
-        await self._tell(self._ask(fragment, trigger))
+        await self._line.tell(self._ask(fragment, trigger))
         finished = self.page.finished
-        await self._wait(lambda: self.page.finished > finished and self.page.started > before)
+        await self._line.wait(lambda: self.page.finished > finished and self.page.started > before)
         self._forget_what_is_gone()
-        return self._ended_at - began
+        return self._line.ended_at - began
 
     def _ask(self, fragment: str, trigger: WidgetState | None = None) -> BackMsg:
         message = BackMsg()
@@ -260,40 +209,6 @@ class Visitor:
             if id not in widgets or getattr(widgets[id].proto, "set_value", False):
                 del self._states[id]
 
-    async def _tell(self, message: BackMsg) -> None:
-        if self._socket is None:
-            raise Lost("the tab is not open")
-        try:
-            await self._socket.send(message.SerializeToString())
-        except ConnectionClosed as error:
-            raise Lost(f"the connection is gone: {error}") from error
-
-    async def _wait(self, holds: Callable[[], bool], patience_s: float | None = None) -> None:
-        patience_s = self._patience_s if patience_s is None else patience_s
-        try:
-            async with asyncio.timeout(patience_s):
-                while not holds():
-                    self._news.clear()
-                    await self._news.wait()
-                    if self._tasks and self._tasks[0].done() and not holds():
-                        raise Lost("the server closed the connection")
-        except TimeoutError:
-            raise Lost(f"no answer within {patience_s:.0f} s") from None
-
-    async def _read(self, socket: ClientConnection) -> None:
-        try:
-            async for raw in socket:
-                assert isinstance(raw, bytes)
-                kind = self.page.take(raw)
-                if kind == "end":
-                    self._ended_at = time.perf_counter()
-                if kind in ("end", "file_urls_response"):
-                    self._news.set()
-        except ConnectionClosed:
-            pass
-        finally:
-            asyncio.get_running_loop().call_soon(self._news.set)
-
     async def _poll(self) -> None:
         """Runs the fragments that are to be run again and again, as the browser's timer does."""
         due: dict[str, float] = {}
@@ -307,7 +222,7 @@ class Visitor:
                         due[fragment] = now + pause
                         message = self._ask(fragment)
                         message.rerun_script.is_auto_rerun = True
-                        await self._tell(message)
+                        await self._line.tell(message)
 
 
 def _one_of(texts: list[str], option: str) -> str:

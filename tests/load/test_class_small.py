@@ -18,7 +18,7 @@ from scripts.load.soak import measure as soak
 from scripts.load.tally import AT_ONCE, BATCH, DIAL, MAPS, PAGE, SAMPLE, UPLOAD, Tally
 
 SIZE = (1200, 900)
-PLAN = Plan(users=6, seconds=6, think_s=(0.1, 0.6), photo_px=SIZE, is_warmed_up=False)
+PLAN = Plan(6, 5, (0.1, 0.6), photo_px=SIZE, is_warmed_up=False, batch_pictures=8)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_long_work_of_a_class_is_checked_too(answers, server):
 
 @pytest.mark.slow
 def test_a_small_soak_leaves_nothing(answers, server):
-    plan = SoakPlan(3, 7, 2, pause_s=0.05, photo_px=SIZE, is_warmed_up=False)
+    plan = SoakPlan(3, 7, 2, pause_s=0.02, photo_px=SIZE, is_warmed_up=False)
     soaked = asyncio.run(soak(plan, answers, server))
     assert (soaked.tally.errors, soaked.tally.wrong) == (0, 0), soaked.tally.table()
     assert len(soaked.tally.rows[UPLOAD].seconds) == 7
