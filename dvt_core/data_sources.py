@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,19 +86,31 @@ class Rows:
         dataset: `datasets.Dataset` whose column `image` holds undecoded {bytes, path}.
         labels: (n,) int64.
         class_names: one name per class; WordNet ids are replaced by their words.
+        has_files: the rows name files that we listed ourselves. Where they were stored by others
+            a name could be that of any file of this machine, and none is opened.
     """
 
     dataset: Any
     labels: np.ndarray
     class_names: tuple[str, ...]
+    has_files: bool = False
 
     def encoded(self, indices: Sequence[int]) -> list[bytes | Path]:
-        """What `open_image` takes, for the given rows."""
+        """What `open_image` takes, for the given rows.
+
+        Raises:
+            InputError: a row holds no picture.
+        """
         table = self.dataset.with_format("arrow")[list(indices)]
         cells = table["image"].to_pylist()
-        return [
-            cell["bytes"] if cell["bytes"] is not None else Path(cell["path"]) for cell in cells
-        ]
+        if self.has_files:
+            return [Path(cell["path"]) for cell in cells]
+        for row, cell in zip(indices, cells, strict=True):
+            if cell is None or cell["bytes"] is None:
+                raise InputError(
+                    f"row {row} holds no picture, expected its encoded bytes in the table itself"
+                )
+        return [cell["bytes"] for cell in cells]
 
 
 def find_folder(name: str, data_dir: Path | None = None) -> Path | None:
@@ -201,7 +213,8 @@ def _read_class_folders(folder: Path, names: list[str]) -> Rows:
     ]
     columns = {"image": [path for path, _ in pairs], "label": [label for _, label in pairs]}
     features = Features({"image": Image(decode=False), "label": ClassLabel(names=names)})
-    return as_rows(Dataset.from_dict(columns, features=features), str(folder))
+    rows = as_rows(Dataset.from_dict(columns, features=features), str(folder))
+    return replace(rows, has_files=True)
 
 
 def as_rows(dataset: Any, name: str) -> Rows:

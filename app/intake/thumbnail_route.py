@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 
 from PIL import Image, ImageOps
 from starlette.requests import Request
@@ -31,6 +31,7 @@ from dvt_core.images import open_image
 SHEET_IMAGES, COLUMNS = 64, 8
 LARGEST_SIDE = 64  # pixels; smaller images keep their own size
 MAX_SETS, MAX_SHEETS = 4, 128  # a sheet takes 60 kB
+MAX_WAITING, RETRY_S = 128, 2  # sheets of all visitors that may wait; a page asks for two at once
 KEEP = "public, max-age=31536000, immutable"  # another copy of the set has another stamp
 _ROWS = re.compile(rf"\d{{1,7}}(,\d{{1,7}}){{0,{SHEET_IMAGES - 1}}}", re.ASCII)
 
@@ -60,6 +61,7 @@ class ServedSet:
 _sets: OrderedDict[tuple[str, str], ServedSet] = OrderedDict()
 _lock = Lock()
 _drawers = ThreadPoolExecutor(2, "thumbs")  # never more, whoever scrolls: others wait for answers
+_waiting = BoundedSemaphore(MAX_WAITING)
 
 
 def serve(name: str, place: Path, split: ImageSplit) -> ServedSet:
@@ -100,8 +102,7 @@ def _sheet(served: ServedSet, rows: tuple[int, ...]) -> bytes:
     side, split = served.side, served.split
     lines = -(-len(rows) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * side, lines * side), (128, 128, 128))
-    sources = split.rows.encoded(split.indices[list(rows)].tolist())
-    for place, source in enumerate(sources):
+    for place, source in enumerate(_sources(split, rows)):
         try:
             image = ImageOps.fit(open_image(source), (side, side))
         except InputError:
@@ -110,6 +111,15 @@ def _sheet(served: ServedSet, rows: tuple[int, ...]) -> bytes:
     out = io.BytesIO()
     sheet.save(out, "JPEG", quality=88, subsampling=0)
     return out.getvalue()
+
+
+def _sources(split: ImageSplit, rows: tuple[int, ...]) -> list[bytes | Path]:
+    """What `open_image` takes; nothing for rows that hold no picture."""
+    stored = split.indices[list(rows)].tolist()
+    try:
+        return split.rows.encoded(stored)
+    except InputError:
+        return [b"" if len(rows) == 1 else _sources(split, (row,))[0] for row in rows]
 
 
 def read_rows(text: str, size: int) -> tuple[int, ...]:
@@ -127,8 +137,12 @@ async def _answer(request: Request) -> Response:
     rows = read_rows(asked["rows"], len(served.split)) if served else ()
     if served is None or not rows:
         return Response("no such thumbnails", 404, media_type="text/plain")
-    loop = asyncio.get_running_loop()
-    raw = await loop.run_in_executor(_drawers, _sheet, served, rows)
+    if not _waiting.acquire(blocking=False):
+        words, later = "too many thumbnails are waiting", {"retry-after": str(RETRY_S)}
+        return Response(words, 503, later, media_type="text/plain")
+    drawn = _drawers.submit(_sheet, served, rows)
+    drawn.add_done_callback(lambda _: _waiting.release())  # also where the visitor has left
+    raw = await asyncio.wrap_future(drawn)
     return Response(raw, media_type="image/jpeg", headers={"cache-control": KEEP})
 
 

@@ -51,6 +51,23 @@ def write_parquet(
     pq.write_table(table.replace_schema_metadata(metadata), path)
 
 
+def test_a_table_opens_no_file_of_this_machine(tmp_path):
+    secret = tmp_path / "secret.png"
+    picture(7).save(secret)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "beside.png").write_bytes(secret.read_bytes())
+    names = [None, str(secret), "../secret.png", "beside.png", f"file://{secret}"]
+    cells = [{"bytes": encoded(i) if name is None else None, "path": name}
+             for i, name in enumerate(names)]  # fmt: skip
+    table = pa.table({"image": cells, "label": list(range(len(cells)))})
+    pq.write_table(table, tmp_path / "set" / "test-0.parquet")
+    split = load_split(tmp_path / "set", "test")
+    assert np.array_equal(np.asarray(split.image(0)), np.asarray(picture(0)))
+    for row in range(1, len(names)):
+        with pytest.raises(InputError, match=f"row {row} holds no picture"):
+            split.image(row)
+
+
 def write_class_folders(folder: Path, count: int, first: int = 0) -> None:
     for k, name in enumerate(NAMES):
         (folder / name).mkdir(parents=True)

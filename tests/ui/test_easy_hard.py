@@ -2,7 +2,10 @@
 
 import io
 import socket
+import threading
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +201,36 @@ def test_a_sheet_holds_the_images_in_the_order_asked(served, client):
         y, x = place // COLUMNS * 16, place % COLUMNS * 16
         tile = sheet[y : y + 16, x : x + 16]
         assert np.abs(tile - np.asarray(pictures[row]).astype(int)).max() <= 6, "JPEG's rounding"
+
+
+def test_too_many_sheets_are_refused_and_later_drawn(served, client, monkeypatch):
+    """Two that draw and two that wait are all that may be open; a place is free when one ends."""
+    go, drawn = threading.Event(), []
+
+    def slow(thumbs, rows):
+        drawn.append(rows)
+        assert go.wait(60)
+        return b"a sheet"
+
+    monkeypatch.setattr(thumbnail_route, "_sheet", slow)
+    monkeypatch.setattr(thumbnail_route, "_waiting", threading.BoundedSemaphore(4))
+    address = f"/{served[0].address}"
+    with client, ThreadPoolExecutor(4) as visitors:
+        asked = [visitors.submit(client.get, f"{address}{row}.jpg") for row in range(4)]
+        while thumbnail_route._waiting._value:
+            time.sleep(0.01)
+        refused = client.get(f"{address}7.jpg")
+        assert refused.status_code == 503 and refused.headers["retry-after"] == "2"
+        go.set()
+        assert [one.result().status_code for one in asked] == [200] * 4
+        assert client.get(f"{address}7.jpg").content == b"a sheet"
+    assert sorted(drawn) == [(0,), (1,), (2,), (3,), (7,)]
+
+
+def test_a_failed_sheet_is_asked_for_again_a_few_times():
+    calls = [("retryAfter", [n, chance]) for n in range(1, 5) for chance in (0, 0.5)]
+    waits = call_js(("sheets.js",), calls)
+    assert waits == [1000, 2000, 2000, 4000, 4000, 8000, None, None]
 
 
 def test_what_is_no_list_of_known_rows_is_not_found(served, client):
