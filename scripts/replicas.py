@@ -155,16 +155,21 @@ class Pupil(Person):
     @property
     def replica(self) -> str:
         """ "1" or "2": whose cookie the browser holds; "" before the first visit."""
-        return self.tab._cookies.get(COOKIE, "")
+        return self.cookies.get(COOKIE, "")
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """Of the tab; changing it changes what is sent next."""
+        return self.tab._line._cookies
 
     async def reload(self) -> None:
         """Asks again until it is answered; a browser does so by itself, with the same cookies."""
         self.lost.append(time.monotonic())
-        cookies = dict(self.tab._cookies)
+        cookies = dict(self.cookies)
         while True:
             await self.tab.close()
             self.__post_init__()
-            self.tab._cookies |= cookies
+            self.cookies.update(cookies)
             try:
                 await self.open(OPEN)
                 break
@@ -306,7 +311,7 @@ def _pupils(row: str, n: int, answers: Answers, tally: Tally, address: str) -> l
 async def _stay(pupil: Pupil, seconds: float) -> None:
     try:
         await pupil.stay(seconds)
-    except TimeoutError:  # the lesson is over
+    finally:  # the lesson is over
         await pupil.tab.close()
 
 

@@ -15,11 +15,12 @@ import pytest
 import streamlit as st
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime import Runtime
 
 from app import services
 from app.serving import health
-from app.serving.health import Health, Unfit
+from app.serving.health import Health, Unfit, Visitor
 from app.serving.probe import default_address, probe
 from app.work.worker import Worker
 from dvt_core.bundle import WEIGHTS
@@ -85,8 +86,15 @@ def ready(client: TestClient) -> tuple[int, str]:
 
 
 def test_a_whole_app_is_ready_and_every_page_was_opened(
-    models: Path, app_copy: Path, tmp_path: Path
+    models: Path, app_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    kinds, take = [], Visitor.write_forward_msg
+
+    def note(visitor: Visitor, msg: ForwardMsg) -> None:
+        kinds.append(msg.WhichOneof("type"))
+        take(visitor, msg)
+
+    monkeypatch.setattr(Visitor, "write_forward_msg", note)
     for view in (app_copy / "views").glob("*.py"):
         note = f"with open({str(tmp_path / 'opened')!r}, 'a') as opened:\n    "
         view.write_text(f"{view.read_text()}\n{note}opened.write({view.stem!r} + ' ')\n")
@@ -96,6 +104,8 @@ def test_a_whole_app_is_ready_and_every_page_was_opened(
         assert not Runtime.instance()._session_mgr.list_sessions()  # the visitor has left
     views = sorted(view.stem for view in (ROOT / "app" / "views").glob("[!_]*.py"))
     assert sorted((tmp_path / "opened").read_text().split()) == views
+    # A browser that lost its server asks for the page again where something on it asks anyway.
+    assert kinds.count("auto_rerun") >= len(views)
 
 
 @pytest.mark.parametrize(
