@@ -22,7 +22,7 @@ from starlette.routing import Route
 from streamlit import runtime
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from streamlit.runtime.runtime import SessionClient
+from streamlit.runtime.session_manager import SessionClient
 
 from app import services
 from dvt_core.bundle import list_models
@@ -49,8 +49,6 @@ class Visitor(SessionClient):
         fault: what went wrong on the page; "" if nothing did.
         ended: set when the page has been drawn to its end.
     """
-
-    client_context = None
 
     def __init__(self) -> None:
         """Nothing seen yet."""
