@@ -180,7 +180,7 @@ def _plain(value: Any, left: list[int]) -> Any:
     left[0] -= 1 if not isinstance(value, Tensor) else value.numel()
     if left[0] < 0:
         raise ValueError("too many numbers")
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor) and not value.is_complex():
         return value.detach().double().numpy()
     if isinstance(value, list | tuple):
         return [_plain(item, left) for item in value]

@@ -56,7 +56,7 @@ class Storage:
             raise PickleError("a tensor without a valid shape")
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
         if 0 in size:
-            return torch.empty(tuple(size), dtype=dtype)
+            return torch.empty(0, dtype=dtype).as_strided(tuple(size), tuple(stride))
         if (last + 1) * dtype.itemsize > len(self.raw):
             raise PickleError("a tensor beyond the end of its storage")
         count = len(self.raw) // dtype.itemsize
@@ -186,6 +186,7 @@ _CALLABLE: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter": _rebuild_parameter,
     "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
     "_codecs.encode": _as_bytes,
+    "builtins.bytes": lambda: b"",  # what protocol 2 makes of no bytes
     "builtins.bytearray": _bytearray,
     "builtins.set": _set,
     "builtins.complex": _complex,

@@ -18,7 +18,15 @@ from dvt_core.pickle_names import BUILDABLE, Name, PickleError, Storage, checked
 
 MAX_STEPS = 1_000_000  # a released checkpoint takes some ten thousand
 _MAX_COPIED = 1 << 26  # bytes handed to functions, an item of a container counted as 64
-_DAMAGE = (ValueError, LookupError, TypeError, RuntimeError, ArithmeticError, AttributeError)
+_DAMAGE = (
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    RuntimeError,
+    ArithmeticError,
+    AttributeError,
+)
 
 
 def read_pickle(file: BinaryIO, find_storage: Callable[[Any], Storage]) -> Any:
@@ -34,7 +42,8 @@ def read_pickle(file: BinaryIO, find_storage: Callable[[Any], Storage]) -> Any:
     """
     machine = _Machine(find_storage)
     try:
-        for step, (opcode, arg, _) in enumerate(pickletools.genops(file)):
+        whole: Any = _Whole(file)
+        for step, (opcode, arg, _) in enumerate(pickletools.genops(whole)):
             if step >= MAX_STEPS:
                 raise PickleError(f"more than {MAX_STEPS:,} instructions")
             if opcode.name == "STOP":
@@ -46,6 +55,21 @@ def read_pickle(file: BinaryIO, find_storage: Callable[[Any], Storage]) -> Any:
     except _DAMAGE as error:
         raise PickleError(f"a pickle that does not make sense: {error}") from error
     return made
+
+
+class _Whole:
+    """A file that refuses to read beyond its end: Python would take the memory asked for first."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, at = file, file.tell()
+        self.end = file.seek(0, 2)
+        file.seek(at)
+        self.readline, self.tell = file.readline, file.tell
+
+    def read(self, count: int) -> bytes:
+        if count > self.end - self.tell():
+            raise EOFError("the file ends within a value")
+        return self.file.read(count)
 
 
 class _Machine:

@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of what takes foreign files: `make fuzz`."""
