@@ -44,16 +44,18 @@ def strip(key: str, thumbs: Sequence[Thumb], chosen: str, take: Callable[[str], 
         chosen: value of the one that is framed.
         take: the callback.
     """
-    rules = [
+    pictures = [
         f".st-key-{thumb.key} button{{background-image:url(data:image/jpeg;base64,{thumb.image})}}"
         for thumb in thumbs
     ]
-    rules += [
+    frame = [
         f".st-key-{thumb.key} button{{outline:3px solid;outline-offset:-3px}}"
         for thumb in thumbs
         if thumb.value == chosen
     ]
-    st.html(f"<style>{''.join(rules)}</style>")
+    # Apart: the pictures are a third of a megabyte, which a browser keeps while they stay the same.
+    st.html(f"<style>{''.join(pictures)}</style>")
+    st.html(f"<style>{''.join(frame)}</style>")
     with st.container(horizontal=True, wrap=False, gap="xsmall", key=key):
         for thumb in thumbs:
             st.button(

@@ -16,6 +16,7 @@ from scripts.load.server import Server
 from scripts.load.soak import Plan as SoakPlan
 from scripts.load.soak import measure as soak
 from scripts.load.tally import AT_ONCE, BATCH, DIAL, MAPS, PAGE, SAMPLE, UPLOAD, Tally
+from scripts.load.visitor import Visitor
 
 SIZE = (1200, 900)
 PLAN = Plan(6, 5, (0.1, 0.6), photo_px=SIZE, is_warmed_up=False, batch_pictures=8)
@@ -83,6 +84,24 @@ def test_a_small_soak_leaves_nothing(answers, server):
     assert (soaked.tally.errors, soaked.tally.wrong) == (0, 0), soaked.tally.table()
     assert len(soaked.tally.rows[UPLOAD].seconds) == 7
     assert soaked.end.temporary == 0
+
+
+def test_the_thumbnails_are_sent_once(answers, server):
+    """Not again with every sample that is picked: they are most of the page."""
+
+    async def sent() -> list[int]:
+        tab, before = Visitor(server.address), 0
+        await tab.open()
+        counts = [tab.page.received]
+        for name in list(answers.samples)[3:6]:
+            before = tab.page.received
+            await tab.press(f"sample_{name}")
+            counts.append(tab.page.received - before)
+        await tab.close()
+        return counts
+
+    opened, *picked = asyncio.run(sent())
+    assert opened > 300_000 and max(picked) < opened / 3
 
 
 def test_what_the_server_holds_is_what_psutil_says(server):
