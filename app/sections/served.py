@@ -141,7 +141,9 @@ def _promise(p95: float, bar: float) -> str:
 
 
 def _seconds(value: float) -> str:
-    return f"{1000 * value:.0f} ms" if value < 0.9995 else f"{value:.2f} s"
+    """A number and its unit, which stay on one line of a narrow table."""
+    words = f"{1000 * value:.0f} ms" if value < 0.9995 else f"{value:.2f} s"
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _soak(soak: Soak) -> None:

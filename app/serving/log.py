@@ -177,6 +177,8 @@ def _join(other: logging.Logger) -> None:
     """Makes another logger write through our handler, and through no handler of its own."""
     other.handlers.clear()
     other.propagate = True
+    if other.name in TALKATIVE:
+        other.setLevel(logging.WARNING)
 
 
 def _quiet(level: int) -> None:
@@ -187,7 +189,7 @@ def _quiet(level: int) -> None:
         if name.split(".")[0] in {each.split(".")[0] for each in OTHERS}:
             _join(logging.getLogger(name))
     for name in TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        _join(logging.getLogger(name))
     for name in OURS:
         logging.getLogger(name).setLevel(level)
 

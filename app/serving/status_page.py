@@ -13,7 +13,7 @@ TITLES = {
     "jobs": "Long work",
     "requests": "HTTP requests",
 }
-HEADINGS = ("", "n", "broken", "refused", "p50", "p95", "max", "wait p95")
+HEADINGS = ("", "n", "p50", "p95", "max", "wait p95", "broken", "refused")
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 1rem auto; }
@@ -25,6 +25,8 @@ th, td { text-align: right; padding: .2rem .7rem .2rem 0; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 thead th, tbody tr { border-bottom: 1px solid #8888; }
 th { font-weight: 600; }
+.wide:first-of-type :is(th, td) { text-align: left; vertical-align: top; white-space: normal; }
+@media (max-width: 40rem) { table { font-size: 14px; } }
 """
 
 
@@ -76,8 +78,9 @@ def _actions(rows: Iterable[Mapping[str, Any]]) -> str:
     cells = [
         (
             row["name"],
-            *(f"{row[key]:,}" for key in ("n", "failed", "refused")),
+            f"{row['n']:,}",
             *(seconds(row[key]) for key in ("p50", "p95", "max", "waited_p95")),
+            *(f"{row[key]:,}" for key in ("failed", "refused")),
         )
         for row in rows
     ]

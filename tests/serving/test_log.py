@@ -86,6 +86,8 @@ def test_lines_of_others_lose_their_values_and_keep_one_form(lines, capsys):
         logger.warning("cannot read %s (%r), %d bytes", MARK, [MARK], 17)
         logger.error("Uncaught app execution", exc_info=_raise(KeyError(MARK)))
         logger.warning(ValueError(MARK))
+    streamlit_logger._loggers.pop("uvicorn.access", None)
+    streamlit_logger.get_logger("uvicorn.access").info("%s", MARK)  # as Streamlit sets it up late
     logging.getLogger("uvicorn.error").info('%s - "WebSocket %s" [accepted]', MARK, MARK)
     found = _read(lines)
     assert len(found) == 12 and MARK not in lines.getvalue()

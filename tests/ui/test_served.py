@@ -76,7 +76,7 @@ def test_it_shows_how_long_people_waited_and_which_promises_were_kept(stored):
         "Whether its memory grows",
         "Two servers, and one of them is killed",
     ]
-    shown = rows(at)
+    shown = [{k: v.replace("\xa0", " ") for k, v in row.items()} for row in rows(at)]
     assert [row["p95"] for row in shown] == ["999 ms", "300 ms", "400 ms"]
     assert [row["longest"] for row in shown] == ["1.23 s"] * 3
     assert [row["promised p95"] for row in shown] == [
