@@ -54,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         reader of stdout went away.
     """
     try:
+        if any("\0" in word for word in argv or ()):
+            raise InputError("a word of the call holds a NUL character, which no name can")
         args = build_parser().parse_args(argv)
         # Nothing but the answer may reach stdout, whatever a library prints on the way.
         with contextlib.redirect_stdout(sys.stderr):
@@ -73,6 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Python flushes stdout once more at exit; give it somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:  # a path that the system refuses: too long, or not ours
+        if error.strerror is None or error.filename is None:
+            raise
+        print(f"dvt: {_one_line(f'{error.filename}: {error.strerror}')}", file=sys.stderr)
+        return 2
     return 0
 
 
