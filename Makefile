@@ -2,6 +2,7 @@
 # make test    linters and all tests      make bench   measurements, side by side
 # make setup   only prepare .venv         make clean   remove .venv and caches
 # make bench-imagenet   the paper's models: time, memory and images/s on this machine (20 minutes)
+# make fuzz    coverage-guided fuzzing of pictures and checkpoints (ARGS=seconds each, default 60)
 # make readme  write cards, curves and the README anew from the stored tables
 # make faults  training killed and resumed, a full disk, a server stopped in a batch (5 minutes)
 # make load    sixty people at once for a minute, every answer checked (3 minutes, quiet machine)
@@ -15,7 +16,7 @@ BIN := .venv/bin
 # processes run) on few cores; `make app OMP_NUM_THREADS=4` overrules it.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: app test faults bench bench-imagenet load soak readme screenshots setup dev lint replicas clean
+.PHONY: app test faults bench bench-imagenet load soak readme screenshots setup dev fuzz lint replicas clean
 .DEFAULT_GOAL := app
 
 setup:
@@ -56,6 +57,12 @@ load: dev
 
 soak: dev
 	@$(BIN)/python -m scripts.load soak --out assets/benchmarks/soak.json $(ARGS)
+
+# atheris is large and has wheels for Linux on x86-64 only, so it comes when it is asked for.
+fuzz: dev
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install -q atheris==3.0.0
+	@$(BIN)/python -m scripts.fuzz.intake $(ARGS)
+	@$(BIN)/python -m scripts.fuzz.checkpoint $(ARGS)
 
 readme: dev
 	@$(BIN)/python scripts/fill_readme.py

@@ -22,7 +22,7 @@ from PIL import ExifTags, Image
 from dvt_core.avif_size import decoded_pixels
 from dvt_core.config import IMAGENET_MEAN, IMAGENET_STD, DVTConfig
 from dvt_core.crop import CENTRE, Crop, Layout, lay_out
-from dvt_core.errors import InputError
+from dvt_core.errors import InputError, printable
 from dvt_core.picture_kinds import EXTENSIONS as EXTENSIONS
 from dvt_core.picture_kinds import KINDS as KINDS
 from dvt_core.picture_kinds import sniff
@@ -101,7 +101,7 @@ def _read_file(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path} cannot be read: {error}") from error
+        raise InputError(f"{path} cannot be read: {printable(error)}") from error
 
 
 def _decode(data: bytes, name: str) -> Image.Image:
@@ -133,8 +133,9 @@ def _decode(data: bytes, name: str) -> Image.Image:
             "scale it down first"
         ) from error
     except _DECODE_ERRORS as error:
+        reason = printable(error)
         raise InputError(
-            f"{name} cannot be decoded: the {kind} data is damaged or incomplete ({error})"
+            f"{name} cannot be decoded: the {kind} data is damaged or incomplete ({reason})"
         ) from error
 
 

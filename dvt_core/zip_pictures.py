@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from dvt_core.errors import InputError
+from dvt_core.errors import InputError, printable
 from dvt_core.images import EXTENSIONS, MAX_BYTES
 
 MAX_MEMBERS = 20_000  # of any kind
@@ -73,7 +73,7 @@ class ZipPicture:
             with self._archive.open(self._member) as file:
                 return file.read(self._member.file_size)
         except _ERRORS as error:
-            raise InputError(f"its place in the zip is damaged ({error})") from error
+            raise InputError(f"its place in the zip is damaged ({printable(error)})") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ def list_zip(data: bytes) -> ZipContents:
         archive = zipfile.ZipFile(io.BytesIO(data))
         members = archive.infolist()
     except _ERRORS as error:
-        raise InputError(f"the zip is damaged or incomplete ({error})") from error
+        raise InputError(f"the zip is damaged or incomplete ({printable(error)})") from error
     _check_places(members, len(data))
     pictures, left_out = [], []
     for member in members:

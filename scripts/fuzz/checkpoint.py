@@ -64,6 +64,7 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
 
 
 _is_reading = False
+"ä".encode("cp437")  # names in zips: Python reads this table when it is first needed, and runs it
 sys.addaudithook(_audit)
 
 

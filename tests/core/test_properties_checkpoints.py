@@ -78,7 +78,7 @@ def everything_is_imported(tmp_path_factory) -> None:
     path.write_bytes(pack_safetensors(weights(lively(DEIT))))
     read_checkpoint(path)
     path.write_bytes(b"\x80\x02.")
-    zipfile.ZipInfo("\xe4").filename.encode("cp437")
+    "\xe4".encode("cp437")
     with pytest.raises(InputError):
         read_checkpoint(path)
 
