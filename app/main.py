@@ -7,6 +7,7 @@ from PIL import Image
 
 from app.comeback import ask_again_when_back
 from app.components import STYLE
+from app.intake.upload_box import forget_uploads
 from app.language import later, say, say_later
 from app.language_choice import choose_language
 from app.model_choice import choose_model
@@ -39,6 +40,7 @@ page = st.navigation(
     ]
 )
 
+forget_uploads(page.url_path)
 st.set_page_config(page_title=f"{page.title} · Dynamic ViT Explorer")
 st.html(STYLE)
 ask_again_when_back()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shlex
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
 
+from app.intake.held import Held, hold
 from app.language import say
+from app.work.jobs import Job
 from dvt_core.batch import Source
 from dvt_core.data import load_split
 from dvt_core.data_sources import DatasetInfo, choose_split, in_words, stored_splits
@@ -36,6 +39,7 @@ class Offer:
         depth: how many of the sources' outer folders `place` stands for; None if `place` is no
             folder.
         is_samples: whether they are the built-in samples, whose labels are words, not folders.
+        held: what keeps uploaded pictures in memory; None if they lie on this machine's disk.
     """
 
     title: str
@@ -45,6 +49,17 @@ class Offer:
     place: str = FILES
     depth: int | None = None
     is_samples: bool = False
+    held: Held | None = None
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether its pictures have left the memory to make room for others'."""
+        return self.held is not None and self.held.is_dropped
+
+    def keep_for(self, job: Job | None) -> None:
+        """Keeps the pictures at least until the job has ended."""
+        if self.held is not None and job is not None:
+            self.held.is_needed = partial(_is_open, weakref.ref(job))
 
 
 def spread(sources: Sequence[Source]) -> tuple[Source, ...]:
@@ -64,7 +79,7 @@ def from_files(files: Sequence[tuple[str, bytes]]) -> Offer:
     """Uploaded files and zips by name and content; folders in a name tell the label.
 
     Raises:
-        InputError: together larger than the limit.
+        InputError: together larger than the limit, or than what others leave.
     """
     total = sum(len(data) for _, data in files)
     if total > MAX_BATCH_BYTES:
@@ -83,7 +98,13 @@ def from_files(files: Sequence[tuple[str, bytes]]) -> Offer:
                 continue
             sources.append(Source("/".join(parts), parts[:-1], partial(_same, data)))
     title = files[0][0] if len(files) == 1 else say("{n} files", n=f"{len(files):,}")
-    return Offer(title, spread(sources), tuple(left_out), len(sources), *_place(sources))
+    held, found = hold(spread(sources), total), len(sources)
+    return Offer(title, held.sources(), tuple(left_out), found, *_place(sources), held=held)
+
+
+def _is_open(job: weakref.ref[Job]) -> bool:
+    found = job()
+    return found is not None and found.is_open
 
 
 def _order(name: str) -> tuple[list[str], str]:

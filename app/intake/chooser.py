@@ -16,6 +16,7 @@ from app.intake.paste import paste_box
 from app.intake.pictures import Picture, View, get_view, open_picture
 from app.intake.thumbs import Thumb, strip, thumbnail
 from app.intake.tray import chosen, complain, draw_tray, limits, put, put_files
+from app.intake.upload_box import note, upload_box
 from app.language import later, say, say_later
 from app.linked import linked_choice
 from dvt_core.bundle import Bundle
@@ -107,7 +108,7 @@ def _own(source: str, prefix: str) -> Picture | None:
 
 def _upload(prefix: str) -> list[str]:
     """Takes in files and what is pasted; one sentence for each that cannot be used."""
-    files = st.file_uploader(
+    files = upload_box(
         say("Pictures from this device: choose, or drop them here"),
         accept_multiple_files=True,
         max_upload_size=MAX_BYTES // 10**6,  # the server takes more: zips, on Batch
@@ -133,7 +134,9 @@ def _photograph(prefix: str) -> list[str]:
         say("The camera needs this page on localhost or https; on a phone, upload works too.")
     )
     file = st.camera_input(say("A picture from the camera"), key=f"{prefix}look_camera")
-    return put_files([] if file is None else [file], prefix, say("camera"))
+    files = [] if file is None else [file]
+    note(f"{prefix}look_camera", files)
+    return put_files(files, prefix, say("camera"))
 
 
 def _of_data_set(bundle: Bundle, prefix: str) -> Picture | None:

@@ -13,6 +13,7 @@ from functools import partial
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from app.intake.held import Tray
 from app.intake.pictures import Picture, open_picture
 from app.intake.thumbs import Thumb, strip, thumbnail
 from app.language import say
@@ -21,8 +22,7 @@ from dvt_core.images import KINDS, MAX_BYTES, MAX_JPEG_PIXELS, MAX_PIXELS
 
 MAX_PICTURES, MAX_TRAY_BYTES = 24, 60_000_000
 MAX_SENTENCES = 5
-TRAY = "look_tray"  # session key: tuple of pictures, oldest first
-LEFT = "look_tray_left"  # session key: how many have left it for want of room
+TRAY = "look_tray"  # session key: the `Tray`
 
 
 def limits() -> str:
@@ -52,17 +52,19 @@ def within_limits(pictures: tuple[Picture, ...]) -> tuple[Picture, ...]:
     return tuple(kept)
 
 
-def tray() -> tuple[Picture, ...]:
+def tray() -> Tray:
     """This session's own pictures, oldest first."""
-    return st.session_state.get(TRAY, ())
+    if TRAY not in st.session_state:
+        st.session_state[TRAY] = Tray()
+    return st.session_state[TRAY]
 
 
 def put(picture: Picture, prefix: str) -> None:
     """Puts a picture that was opened before into the tray, and chooses it for one chooser."""
     others = tuple(each for each in tray() if each.content != picture.content)
     kept = within_limits((*others, picture))
-    st.session_state[LEFT] = st.session_state.get(LEFT, 0) + len(others) + 1 - len(kept)
-    st.session_state[TRAY] = kept
+    tray().left += len(others) + 1 - len(kept)
+    tray().keep(kept)
     st.session_state[_chosen_key(prefix)] = picture.content
 
 
@@ -152,7 +154,7 @@ def draw_tray(prefix: str) -> None:
             on_click=_remove,
             args=(prefix,),
         )
-        if left := st.session_state.get(LEFT, 0):
+        if left := tray().left:
             st.caption(
                 say(
                     "The oldest left to make room ({left}): there is space for {n} pictures and "
@@ -170,7 +172,7 @@ def _choose(prefix: str, content: str) -> None:
 
 def _remove(prefix: str) -> None:
     gone = chosen(prefix)
-    st.session_state[TRAY] = tuple(each for each in tray() if each is not gone)
+    tray().keep(tuple(each for each in tray() if each is not gone))
 
 
 def _chosen_key(prefix: str) -> str:

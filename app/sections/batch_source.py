@@ -22,11 +22,12 @@ from app.intake.batch_intake import (
     from_samples,
 )
 from app.intake.tray import plain
+from app.intake.upload_box import upload_box
 from app.language import say
 from app.linked import linked_choice
 from app.services import BY_WEIGHTS
 from app.serving.access import DATA_ROOT, allowed_folder, refusal
-from app.work.job_panel import forget_job, job_panel, start_job
+from app.work.job_panel import current_job, forget_job, job_panel, start_job
 from app.work.jobs import DONE, Job, patient_run
 from dvt_core.batch import Batch, run_batch
 from dvt_core.bundle import Bundle
@@ -136,7 +137,7 @@ def _offer(source: str, bundle: Bundle) -> Offer | None:
         folder = allowed_folder(path, DATA_ROOT)
         return _once(("folder", str(folder)), lambda: from_folder(folder))
     is_folder = source == DEVICE
-    files = st.file_uploader(
+    files = upload_box(
         say("A folder of this device; its sub-folders are the labels")
         if is_folder
         else say("Pictures and zip files of this device: choose, or drop them here"),
@@ -153,7 +154,7 @@ def _offer(source: str, bundle: Bundle) -> Offer | None:
 def _once(of: tuple[str, ...], make: Callable[[], Offer]) -> Offer:
     """Lists files once, not in every run of the page."""
     kept = st.session_state.get(OFFER)
-    if kept is None or kept[0] != of:
+    if kept is None or kept[0] != of or kept[1].is_dropped:
         st.session_state.pop(OFFER, None)  # also where the new ones are refused
         kept = st.session_state[OFFER] = of, make()
     return kept[1]
@@ -167,7 +168,7 @@ def _limits(source: str) -> str:
     if source != FOLDER:
         bounds = say(
             "At most {pictures} pictures and {size} MB; they stay in the server's memory until you "
-            "run others or close the page, and are never written to disk.",
+            "run others or close the page, at the longest, and are never written to disk.",
             pictures=f"{MAX_PICTURES:,}",
             size=MAX_BATCH_BYTES // 10**6,
         )
@@ -218,6 +219,7 @@ def _start(bundle: Bundle, offer: Offer) -> None:
         return work(job, offer, step)
 
     start_job(KEY, say("Running {title}", title=plain(offer.title)), run)
+    offer.keep_for(current_job(KEY))
 
 
 def _work(bundle: Bundle) -> Callable[[Job, Offer, Callable[[int, int], None]], Shown]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from tempfile import SpooledTemporaryFile
 
 import pytest
@@ -16,8 +19,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
-from streamlit.runtime.uploaded_file_manager import UploadedFileRec
+from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
 
+from app.intake import held, upload_box
+from app.intake.held import MB, Held, Tray, hold
+from app.intake.pictures import Picture
 from app.serving import uploads
 from app.serving.uploads import (
     ALL,
@@ -29,6 +35,8 @@ from app.serving.uploads import (
     stored_uploads,
     take_refusals,
 )
+from dvt_core.batch import Source
+from dvt_core.errors import InputError
 
 LIMITS = Limits(files=4, own=1000, all=2000)
 
@@ -256,3 +264,103 @@ def test_a_large_upload_is_not_written_to_the_disk(monkeypatch):
     headers = {"content-type": "multipart/form-data; boundary=x"}
     assert asyncio.run(ask(app, "PUT", "/", pieces, headers))[0] == 200
     assert sizes == [3_000_000] and rolled == []
+
+
+# --- what pages keep ----------------------------------------------------------------------
+
+
+def batch(size: int) -> Held:
+    return hold([Source("a", (), partial(bytes, size)), Source("b", ("c",), bytes)], size)
+
+
+@pytest.fixture
+def megabytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for ten megabytes of batches and ten of trays, and none of either yet."""
+    monkeypatch.setenv("DVT_BATCH_MB_ALL", "10")
+    monkeypatch.setenv("DVT_TRAY_MB_ALL", "10")
+    monkeypatch.setattr(held, "_batches", [])
+    monkeypatch.setattr(held, "_trays", weakref.WeakSet())
+
+
+def test_the_oldest_batches_leave_but_none_that_runs(megabytes):
+    first, second = batch(4 * MB), batch(4 * MB)
+    sources = first.sources()
+    assert [(s.name, s.folders) for s in sources] == [("a", ()), ("b", ("c",))]
+    assert sources[0].read() == bytes(4 * MB)
+    running = True
+    first.is_needed = lambda: running
+    third = batch(5 * MB)
+    assert second.is_dropped and not first.is_dropped and not third.is_dropped
+    assert second.sources() == ()
+    third.is_needed = lambda: running
+    with pytest.raises(InputError, match="fill this server's memory"):
+        batch(2 * MB)
+    running = False
+    batch(2 * MB)
+    with pytest.raises(InputError, match="left to make room"):
+        sources[0].read()
+    assert not third.is_dropped
+
+
+def test_a_batch_that_nobody_has_any_more_takes_no_room(megabytes):
+    for _ in range(20):
+        kept = batch(9 * MB)
+        assert not kept.is_dropped
+        del kept
+    assert not batch(10 * MB).is_dropped
+
+
+def picture(size: int) -> Picture:
+    return Picture(bytes(size), "a.png")
+
+
+def test_trays_of_all_visitors_together_are_bounded(megabytes):
+    """Against a plain count: never more than the room and everybody's last picture."""
+    draw, trays = random.Random(0), [Tray() for _ in range(6)]
+    for _ in range(300):
+        tray = draw.choice(trays)
+        new = picture(draw.randrange(1, 2 * MB))
+        tray.keep((*tray, new))
+        assert tray[-1] is new
+        together = sum(len(each.data) for tray in trays for each in tray)
+        lasts = sum(len(tray[-1].data) for tray in trays if tray)
+        assert together <= max(10 * MB, lasts)
+    assert all(len(tray) for tray in trays) and sum(tray.left for tray in trays) > 200
+    alone = trays[0]
+    trays.clear()
+    del tray
+    gc.collect()
+    alone.keep(tuple(picture(MB) for _ in range(10)))  # those of others have left
+    assert len(alone) == 10
+
+
+def test_files_of_a_widget_that_is_gone_leave_the_server(monkeypatch):
+    manager = MemoryUploadedFileManager("/x")
+    context = type("Context", (), {"uploaded_file_mgr": manager, "session_id": "s"})()
+    state: dict[str, object] = {}
+    monkeypatch.setattr(upload_box, "get_script_run_ctx", lambda: context)
+    monkeypatch.setattr(upload_box.st, "session_state", state)
+
+    def choose(key: str, *ids: str) -> None:
+        records = [UploadedFileRec(each, "n", "t", b"12345") for each in ids]
+        for record in records:
+            manager.add_file("s", record)
+        state[key] = [UploadedFile(record, None) for record in records]  # pyright: ignore
+        upload_box.note(key, state[key])  # pyright: ignore
+
+    def stored() -> set[str]:
+        return set(manager.file_storage["s"])
+
+    upload_box.forget_uploads("look")
+    choose("upload", "1", "2")
+    choose("camera", "3")
+    upload_box.forget_uploads("look")
+    assert stored() == {"1", "2", "3"}  # drawn anew
+    del state["camera"]  # another source was chosen: Streamlit drops the widget's state
+    upload_box.forget_uploads("look")
+    assert stored() == {"1", "2"}
+    upload_box.forget_uploads("batch")
+    assert stored() == set()
+    choose("files", "4")
+    upload_box.forget_uploads("batch")
+    assert stored() == {"4"}
