@@ -75,7 +75,8 @@ class Choices:
 def dial(bundle: Bundle) -> Setting:
     """Draws the dial and returns the thresholds it stands at."""
     choices = get_choices(bundle)
-    if KEY not in st.session_state or _PUSHED not in st.session_state:
+    pushed = st.session_state.get(_PUSHED)
+    if KEY not in st.session_state or pushed is None or not _fits(pushed[1], choices):
         _push(choices)
     push, pushed = st.session_state[_PUSHED]
     result = _mount(
@@ -88,6 +89,11 @@ def dial(bundle: Bundle) -> Setting:
     st.session_state[_ASK] = ask.to_dict()
     _write_link(ask, choices.default)
     return resolve(ask, choices)
+
+
+def _fits(ask: Ask, choices: Choices) -> bool:
+    """False for an ask of the model that the folder held before it was replaced."""
+    return len(ask.each) == len(choices.default.each) and ask.way in choices.ranges
 
 
 def _do_nothing() -> None:

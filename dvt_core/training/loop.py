@@ -213,25 +213,24 @@ def _run(
     total = recipe.epochs * data.steps_per_epoch
     warmup = int(recipe.warmup_epochs * data.steps_per_epoch)
     main = accelerator.is_main_process
-    bar = tqdm(total=total, initial=state.step, unit="step", disable=not main, mininterval=5)
     spent, began, rhythm = state.seconds, time.monotonic(), Rhythm(recipe.checkpoint_seconds)
-    while state.step < total:
-        rate = learning_rate(state.step, total, warmup, recipe.lr)
-        state.loss_sums += _step(wrapped, data, state, rate, accelerator)
-        state.step += 1
-        state.seconds = spent + time.monotonic() - began
-        bar.update()
-        if state.step % data.steps_per_epoch == 0:
-            state.rows.append(_row(monitor, data, state, rate, accelerator))
-            state.loss_sums.zero_()
-            if main:
-                write_log(state.rows, out_dir)
-        is_due = rhythm.is_due() or state.step == total or is_told_to_end()
-        if main and is_due:
-            rhythm.save(lambda: state.save(out_dir / CHECKPOINT, recipe))
-        if is_told_to_end():
-            raise SystemExit(TERMINATED)
-    bar.close()
+    with tqdm(total=total, initial=state.step, unit="step", disable=not main, mininterval=5) as bar:
+        while state.step < total:
+            rate = learning_rate(state.step, total, warmup, recipe.lr)
+            state.loss_sums += _step(wrapped, data, state, rate, accelerator)
+            state.step += 1
+            state.seconds = spent + time.monotonic() - began
+            bar.update()
+            if state.step % data.steps_per_epoch == 0:
+                state.rows.append(_row(monitor, data, state, rate, accelerator))
+                state.loss_sums.zero_()
+                if main:
+                    write_log(state.rows, out_dir)
+            is_told = is_told_to_end()
+            if main and (rhythm.is_due() or state.step == total or is_told):
+                rhythm.save(lambda: state.save(out_dir / CHECKPOINT, recipe))
+            if is_told:
+                raise SystemExit(TERMINATED)
     if main and state.rows:
         write_log(state.rows, out_dir)  # a resumed run may have had nothing left to do
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -73,10 +74,11 @@ class RunState:
             InputError: it is damaged or belongs to another recipe.
         """
         try:
+            _check_sums(path)
             raw: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             # an option that is newer than the checkpoint was at its default then
             same = _bound(_DEFAULTS | raw["recipe"]) == _bound(recipe.to_dict())
-        except OSError as error:
+        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
             raise InputError(f"cannot read the checkpoint {path}: {error.strerror}") from error
         except Exception as error:  # torch's reader raises many classes on damage
             raise InputError(
@@ -105,7 +107,8 @@ class Rhythm:
     one that is being done, and the writing that has not ended.
 
     Attributes:
-        seconds: what may be lost; kept as long as one step and one writing take less than half.
+        seconds: what may be lost; kept while a step and a writing together take less than a
+            quarter of it, and neither is ever more than twice as long as the longest before.
         clock: seconds.
         stored: the clock's time at which the stored state was reached.
     """
@@ -116,13 +119,15 @@ class Rhythm:
     def __post_init__(self) -> None:
         """Begins with nothing lost."""
         self.stored = self._last = self.clock()
-        self._step = self._writing = 0.0  # the longest so far
+        self._step = 0.0  # the longest so far
+        self._writing: float | None = None  # the same; None: taken to be as long as a step
 
     def is_due(self) -> bool:
         """Asked after every step: whether another one could cost too much."""
         now = self.clock()
         self._step, self._last = max(self._step, now - self._last), now
-        ahead = min(self._step + self._writing, self.seconds / 2)
+        writing = self._step if self._writing is None else self._writing
+        ahead = min(2 * (self._step + writing), self.seconds / 2)  # the next may take twice as long
         return now - self.stored + ahead >= self.seconds
 
     def save(self, write: Callable[[], None]) -> None:
@@ -130,7 +135,7 @@ class Rhythm:
         self.stored = self._last
         write()
         now = self.clock()
-        self._writing, self._last = max(self._writing, now - self.stored), now
+        self._writing, self._last = max(self._writing or 0.0, now - self.stored), now
 
 
 def _save(raw: dict[str, Any], file: BinaryIO) -> None:
@@ -141,6 +146,13 @@ def _save(raw: dict[str, Any], file: BinaryIO) -> None:
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
+
+
+def _check_sums(path: Path) -> None:
+    """Compares every record with its checksum, which torch stores and does not look at."""
+    with zipfile.ZipFile(path) as archive:
+        if (damaged := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(damaged)
 
 
 def _bound(recipe: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -116,7 +116,7 @@ def _die_while_writing(place: int) -> None:
 
     def deadly(raw: Any, file: Any) -> None:
         saves.append(1)
-        save(raw, Deadly(file) if len(saves) == 2 else file)
+        save(raw, cast(Any, Deadly(file)) if len(saves) == 2 else file)
 
     state._save = deadly
 

@@ -6,6 +6,7 @@ SIGKILL at random moments, also in the middle of a checkpoint: scripts/faults/ki
 import itertools
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,11 +54,11 @@ def recipe(tmp_path, tiny_config, monkeypatch) -> Path:
 def test_a_kill_at_any_moment_costs_less_than_asked(seed):
     """Steps and writings of random length are played; every moment of them is tried as the end."""
     rng, now, seconds = np.random.default_rng(seed), 0.0, 60.0
-    longest = rng.uniform(0.01, 20)
+    longest = rng.uniform(0.01, 7)
     rhythm = Rhythm(seconds, lambda: now)
     reached, saves, worst = 0.0, 0, 0.0  # time at which the state on the disk was reached
     for _ in range(3000):
-        now += rng.uniform(0.2, 1) * longest
+        now += rng.uniform(0.5, 1) * longest
         worst = max(worst, now - reached)
         if rhythm.is_due():
             at = now
@@ -69,8 +70,7 @@ def test_a_kill_at_any_moment_costs_less_than_asked(seed):
             rhythm.save(write)
             worst = max(worst, now - reached)
             reached, saves = at, saves + 1
-    # A step or a writing may be longer than any before: by at most 0.8 and 0.2 of the longest.
-    assert worst < seconds + 0.1 * longest
+    assert worst < seconds
     assert saves <= now / (seconds / 2) + 1  # and it does not write all the time
 
 
@@ -89,11 +89,10 @@ def test_how_often_is_saved_may_change_when_a_run_goes_on(tiny_model, tmp_path):
     recipe = Recipe("t", "t", next(iter(PRESETS)), "d", epochs=1, batch_size=1, lr=0.1)
     run_state(tiny_model, 5).save(tmp_path / "c.pt", recipe)
     state = run_state(tiny_model, 0)
-    options = recipe.to_dict() | {"augment": recipe.augment}
-    state.load(tmp_path / "c.pt", Recipe(**options | {"checkpoint_seconds": 5.0}))
+    state.load(tmp_path / "c.pt", replace(recipe, checkpoint_seconds=5.0))
     assert state.step == 5
     with pytest.raises(InputError, match="another recipe"):
-        state.load(tmp_path / "c.pt", Recipe(**options | {"lr": 0.2}))
+        state.load(tmp_path / "c.pt", replace(recipe, lr=0.2))
 
 
 # --- a run that is told to end --------------------------------------------------------------

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 from app import services
 from app.work import jobs, worker
@@ -15,7 +14,6 @@ from app.work.call import Busy, GivenUp, Withdrawn
 from app.work.jobs import CANCELLED, DONE, Job, JobQueue, patient_run
 from app.work.worker import Worker
 from tests.ui.driver import html, open_app
-from tests.ui.tiny_model import png
 
 PATIENCE_S = 60
 
@@ -248,7 +246,7 @@ def test_busy_is_the_only_refusal_that_a_job_tries_again():
 
 
 def test_a_visitor_whose_picture_hangs_reads_one_sentence_and_the_next_sees_an_answer(
-    models_dir, hangs, monkeypatch, tmp_path
+    models_dir, hangs, monkeypatch
 ):
     """The page itself: the first forward hangs for ever, the second visitor is not affected."""
     hang, real, calls = hangs(), services._quickest, []
@@ -261,17 +259,10 @@ def test_a_visitor_whose_picture_hangs_reads_one_sentence_and_the_next_sees_an_a
     monkeypatch.setattr(services, "get_worker", lambda: one)
     monkeypatch.setattr(services, "_quickest", once)
 
-    def visit() -> AppTest:
-        at = open_app(model="tiny")
-        at.button_group(key="from").set_value("upload").run()
-        at.file_uploader(key="look_upload").set_value([("a.png", png(), "image/png")]).run()
-        assert not at.exception
-        return at
-
-    first = visit()
+    first = open_app(model="tiny")
     shown = " ".join(each.value for each in (*first.warning, *first.error))
     assert "did not finish this within 0.5 s, try again" in shown
-    second = visit()
+    second = open_app(model="tiny")
     assert not second.warning and not second.error and "exit" in html(second)
     again = first.run()
     assert not again.exception and not again.warning and not again.error

@@ -85,13 +85,8 @@ ROWS = [{"epoch": 1.0, "train_loss_1": 1.0, "calibration_accuracy_1": 0.5}]
 WRITERS: dict[str, tuple[Writer, int]] = {  # what writes, and the room it finds
     "weights": (lambda folder, model: _save(model, folder), 2000),
     "config": (lambda folder, model: _config(folder, model), 500),
-    "table": (lambda folder, _: load_bundle(folder).table("test").save(folder / "test.parquet"), 9),
-    "thresholds": (
-        lambda folder, _: publish.write_thresholds(
-            *(load_bundle(folder).table(split) for split in ("calibration", "test")), folder
-        ),
-        100,
-    ),
+    "table": (lambda folder, _: _table(folder), 9),
+    "thresholds": (lambda folder, _: _thresholds(folder), 100),
     "card": (lambda folder, _: write_card(load_bundle(folder)), 1000),
     "log": (lambda folder, _: monitor.write_log(ROWS, folder), 10),
     "curves": (lambda folder, _: monitor.write_log(ROWS, folder), 1000),
@@ -101,6 +96,15 @@ WRITERS: dict[str, tuple[Writer, int]] = {  # what writes, and the room it finds
 
 def _save(model: torch.nn.Module, folder: Path) -> None:
     save_bundle(model, folder, name="tiny", title="new", default_threshold=0.1)  # type: ignore[arg-type]
+
+
+def _table(folder: Path) -> None:
+    load_bundle(folder).table("test").save(folder / "test.parquet")
+
+
+def _thresholds(folder: Path) -> None:
+    bundle = load_bundle(folder)
+    publish.write_thresholds(bundle.table("calibration"), bundle.table("test"), folder)
 
 
 def _config(folder: Path, model: torch.nn.Module) -> None:
@@ -115,8 +119,7 @@ def complete(tmp_path_factory) -> Path:
     """A model folder with everything that is ever written into one."""
     folder = tmp_path_factory.mktemp("complete") / "tiny"
     write_bundle(folder)
-    tables = [load_bundle(folder).table(split) for split in ("calibration", "test")]
-    publish.write_thresholds(tables[0], tables[1], folder)
+    _thresholds(folder)
     monitor.write_log([row | {"epoch": 0.0} for row in ROWS], folder)
     attach.attach_ablation(folder, load_bundle(folder))
     write_card(load_bundle(folder))
