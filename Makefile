@@ -3,6 +3,7 @@
 # make setup   only prepare .venv         make clean   remove .venv and caches
 # make bench-imagenet   the paper's models: time, memory and images/s on this machine (20 minutes)
 # make fuzz    coverage-guided fuzzing of pictures and checkpoints (ARGS=seconds each, default 60)
+# make hostile the tests of hostile files, links and words, with thousands of random ones more
 # make readme  write cards, curves and the README anew from the stored tables
 # make faults  training killed and resumed, a full disk, a server stopped in a batch (5 minutes)
 # make load    sixty people at once for a minute, every answer checked (3 minutes, quiet machine)
@@ -16,7 +17,7 @@ BIN := .venv/bin
 # processes run) on few cores; `make app OMP_NUM_THREADS=4` overrules it.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: app test faults bench bench-imagenet load soak readme screenshots setup dev fuzz lint replicas clean
+.PHONY: app test faults bench bench-imagenet load soak readme screenshots setup dev fuzz lint replicas clean hostile
 .DEFAULT_GOAL := app
 
 setup:
@@ -40,6 +41,9 @@ faults: dev
 	@$(BIN)/python -m scripts.faults.kill_training
 	@$(BIN)/python -m scripts.faults.full_disk
 	@$(BIN)/python -m scripts.faults.stop_server
+
+hostile: dev
+	@DVT_EXAMPLES=$${DVT_EXAMPLES:-3000} $(BIN)/pytest tests/hostile $(ARGS)
 
 bench: dev
 	@$(BIN)/python -m scripts.bench

@@ -101,8 +101,8 @@ DEFAULT = Ask("threshold", 0.6, 50, 70.0, (0.6, 0.6))
 ODD = (
     None, True, 0, -1, 2**70, 10**400, math.nan, math.inf, -math.inf, 1e308, "", "nan",
     SCRIPT,
-    [], {}, [[]], {"a": 1}, ["threshold"], [0.5] * 100_000, {"way": []}, "x" * 100_000, [None, None],
-    [math.nan, 0.5], [10**400, 0], {"stage": {}}, b"x",
+    [], {}, [[]], {"a": 1}, ["threshold"], [0.5] * 100_000, {"way": []}, "x" * 100_000,
+    [None, None], [math.nan, 0.5], [10**400, 0], {"stage": {}}, b"x",
 )  # fmt: skip
 
 
