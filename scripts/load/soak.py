@@ -12,6 +12,7 @@ import asyncio
 import gc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from scripts.load.connection import Lost
@@ -21,7 +22,7 @@ from scripts.load.school_class import warm_up
 from scripts.load.server import Held, Server
 from scripts.load.tally import UPLOAD, Row, Tally
 
-BAR_MB, SETTLED_UPLOADS = 100, 200
+BAR_MB, SETTLED_UPLOADS, SMOOTHED = 100, 200, 10
 PHOTOS = 2  # of each session; every upload is another file all the same
 THREADS_MORE, FILES_MORE = 4, 8  # pools that grow once, up to their size, are nothing left behind
 
@@ -70,9 +71,12 @@ class Soaked:
 
     @property
     def growth_mb(self) -> float:
-        """From the first measurement after `SETTLED_UPLOADS` to the largest after it."""
+        """Since `SETTLED_UPLOADS`: median of the last ten measurements less that of the first ten.
+
+        A single one may meet a picture while it is decoded, which takes tens of MB for a moment.
+        """
         later = [memory for uploads, memory in self.series if uploads >= SETTLED_UPLOADS]
-        return max(later) - later[0] if later else 0.0
+        return median(later[-SMOOTHED:]) - median(later[:SMOOTHED]) if later else 0.0
 
     def missed(self) -> list[str]:
         """Which bars were not kept, one sentence each."""

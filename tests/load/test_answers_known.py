@@ -72,9 +72,13 @@ def test_the_tally_judges_by_the_95th_percentile():
 
 def test_a_soak_fails_by_growth_and_by_what_is_left():
     warm = Held(700, 20, 30, 0)
-    soaked = Soaked(Tally(), warm, warm, [(100, 700), (200, 800), (1000, 880), (2000, 850)])
-    assert soaked.growth_mb == 80 and soaked.missed() == []
-    soaked.series.append((2100, 901))
+    grows = [(n, 700 + n / 20) for n in range(0, 2001, 25)]  # 50 MB per 1,000 uploads
+    first, last = (np.median([m for n, m in grows if low <= n <= low + 225]) for low in (200, 1775))
+    soaked = Soaked(Tally(), warm, warm, grows)
+    assert soaked.growth_mb == pytest.approx(last - first) and soaked.missed() == []
+    soaked.series[-3] = 1950, 990  # one picture was being decoded
+    assert soaked.missed() == []
+    soaked.series = [(n, 700 + n / 15) for n in range(0, 2001, 25)]
     soaked.end = replace(warm, threads=60, temporary=1)
     assert [words.split(":")[0].split(" ")[0] for words in soaked.missed()] == [
         "memory", "threads", "temporary",
