@@ -5,9 +5,12 @@ Start: `streamlit run app/asgi.py`.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
+import os
 import pkgutil
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +18,7 @@ from pathlib import Path
 
 import anyio.to_thread
 import streamlit as st
+import uvicorn
 from starlette.middleware import Middleware
 
 import app as app_package
@@ -58,7 +62,11 @@ def _end_work() -> None:
     for kind in (COMPUTING, NETWORK):
         get_queue(kind).close()
     services.get_worker().close()
-    gc.unfreeze()  # or libraries complain of leaks when the interpreter goes
+    handler = signal.getsignal(signal.SIGINT)
+    if isinstance(getattr(handler, "__self__", None), uvicorn.Server):
+        # A process of the server's own, and all is done: Python's way out would take a million
+        # objects apart, for seconds, and let libraries complain of leaks.
+        atexit.register(os._exit, 0)
 
 
 @asynccontextmanager

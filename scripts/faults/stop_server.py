@@ -31,7 +31,7 @@ FEW_S = 8.0  # a server that runs nothing takes about one; the machine may be bu
 NOISE = ("Traceback", "leaked", "terminate called")
 FINE = {  # exit codes, by signal
     signal.SIGTERM: (0, -signal.SIGTERM, 128 + signal.SIGTERM),
-    signal.SIGINT: (0, -signal.SIGINT, 128 + signal.SIGINT, 1),  # 1: click says "Aborted!"
+    signal.SIGINT: (0, -signal.SIGINT, 128 + signal.SIGINT),
 }
 
 
