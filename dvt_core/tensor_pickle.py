@@ -18,15 +18,8 @@ from dvt_core.pickle_names import BUILDABLE, Name, PickleError, Storage, checked
 
 MAX_STEPS = 1_000_000  # a released checkpoint takes some ten thousand
 _MAX_COPIED = 1 << 26  # bytes handed to functions, an item of a container counted as 64
-_DAMAGE = (
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    RuntimeError,
-    ArithmeticError,
-    AttributeError,
-)
+_DAMAGE = (EOFError, ValueError, LookupError, TypeError, RuntimeError, ArithmeticError)
+_DAMAGE += (AttributeError, Warning)  # the last one where warnings are errors
 
 
 def read_pickle(file: BinaryIO, find_storage: Callable[[Any], Storage]) -> Any:

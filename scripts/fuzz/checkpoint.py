@@ -9,6 +9,7 @@ Nothing may be run: an audit hook ends the process when a file asks for it.
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import random
@@ -64,7 +65,8 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
 
 
 _is_reading = False
-"ä".encode("cp437")  # names in zips: Python reads this table when it is first needed, and runs it
+for _codec in ("cp437", "raw-unicode-escape", "unicode-escape"):
+    codecs.lookup(_codec)  # Python reads these tables when they are first needed, and runs them
 sys.addaudithook(_audit)
 
 

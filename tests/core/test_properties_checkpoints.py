@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import os
@@ -78,7 +79,8 @@ def everything_is_imported(tmp_path_factory) -> None:
     path.write_bytes(pack_safetensors(weights(lively(DEIT))))
     read_checkpoint(path)
     path.write_bytes(b"\x80\x02.")
-    "\xe4".encode("cp437")
+    for codec in ("cp437", "raw-unicode-escape", "unicode-escape"):
+        codecs.lookup(codec)
     with pytest.raises(InputError):
         read_checkpoint(path)
 
@@ -403,6 +405,7 @@ PROGRAMS: dict[str, bytes] = {
     + text("cpu") + b"J\xff\xff\xff\xffNtQ",
     "a storage of no kind": b"(" + text("storage") + text("os") + text("0") + text("cpu")
     + b"K\1NtQ",
+    "an escape that is none": b"S'\\c'\n",
     "a module": b"(" + text("module") + text("os") + text("x.py") + text("source") + b"tQ",
 }  # fmt: skip
 
