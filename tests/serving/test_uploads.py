@@ -18,7 +18,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message
+from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.session_manager import SessionInfo
 from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
 
 from app.intake import held, upload_box
@@ -32,6 +34,7 @@ from app.serving.uploads import (
     Limits,
     Stored,
     UploadLimits,
+    end_expired_sessions,
     stored_uploads,
     take_refusals,
 )
@@ -364,3 +367,26 @@ def test_files_of_a_widget_that_is_gone_leave_the_server(monkeypatch):
     choose("files", "4")
     upload_box.forget_uploads("batch")
     assert stored() == {"4"}
+
+
+def test_visits_that_are_over_end_though_nobody_else_comes(monkeypatch):
+    """Streamlit's own storage: nothing of an expired visit is left, one that may return stays."""
+    ended: list[str] = []
+
+    def info(name: str) -> SessionInfo:
+        ending = type("Session", (), {"id": name, "shutdown": lambda self: ended.append(name)})()
+        return SessionInfo(client=None, session=ending, script_run_count=0)
+
+    storage = MemorySessionStorage(ttl_seconds=60)
+    manager = type("Manager", (), {"_session_storage": storage})()
+    fake = type("Runtime", (), {"_session_mgr": manager})()
+    monkeypatch.setattr(uploads.runtime, "get_instance", lambda: fake)
+    now = [0.0]
+    monkeypatch.setattr(storage._cache, "_timer", lambda: now[0])
+    storage.save(info("first"))
+    now[0] = 50
+    storage.save(info("second"))
+    assert end_expired_sessions() == 0 and ended == []
+    now[0] = 61
+    assert end_expired_sessions() == 1 and ended == ["first"]
+    assert storage.get("second") is not None and end_expired_sessions() == 0
