@@ -7,10 +7,10 @@ against an allow-list (`picture_kinds`) and its size is checked before anything 
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 import struct
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -33,8 +33,11 @@ MAX_PIXELS = 40_000_000  # what a decoder may produce
 MAX_JPEG_PIXELS = 200_000_000  # a baseline JPEG that is decoded at 1/8 to 1/2 of its sides
 KEPT_LONG_SIDE, KEPT_SHORT_SIDE = 1024, 512  # larger pictures are reduced to one of the two
 FULL_SIZE = "full_size"  # key in `info` of an opened picture
-LARGE_PIXELS = 6_000_000  # larger pictures are decoded one at a time, whoever brings them
+LARGE_PIXELS = 4_000_000  # larger pictures are decoded one at a time, whoever brings them
 _large = Lock()
+# Pillow's memory comes in blocks. Of 64 MB, the C library gets them from the system and gives them
+# back when a picture is freed; smaller ones it would keep, for every thread that ever had one.
+Image.core.set_block_size(64 << 20)
 _BLOCK = 1 << 20  # wide numbers that are scaled at once
 
 _TURNS = {  # EXIF orientation -> what sets the picture upright
@@ -120,7 +123,7 @@ def _decode(data: bytes, name: str) -> Image.Image:
         if image.format == "JPEG":
             image.draft("RGB", (KEPT_LONG_SIDE, KEPT_LONG_SIDE))
         is_large = image.width * image.height > LARGE_PIXELS
-        with _large if is_large else contextlib.nullcontext():
+        with _large if is_large else nullcontext():
             image, is_turned = _upright(image)
             image = _reduce(_to_rgb(image, name))
         image.info[FULL_SIZE] = full_size[::-1] if is_turned else full_size
