@@ -11,14 +11,16 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from dvt_core.errors import InputError
+from dvt_core.bounded_file import read_object
+from dvt_core.errors import InputError, printable
 from dvt_core.exit_table import ExitTable
 from dvt_core.model import DynamicViT
 from dvt_core.solver import pareto_front
@@ -159,3 +161,39 @@ def compare(
             "shared": mean_accuracy(calibration, test, shared=True),
         }
     return out
+
+
+def read_reliability(path: Path, num_exits: int) -> dict[str, Any]:
+    """What `compare` made, from the file of a model with this many exits; every number is checked.
+
+    Raises:
+        InputError: it cannot be read, or holds something else.
+    """
+    raw = read_object(path)
+    try:
+        _check_numbers(raw["temperatures"], num_exits, _HIGHEST)
+        if [type(held) for held in raw["shipped"]] != [bool] * num_exits:
+            raise InputError(f"shipped must be {num_exits} times true or false")
+        for side in (raw["before"], raw["after"]):
+            _check_numbers([side["solved"], side["shared"]], 2, 1)
+            for exits in (side["calibration"], side["test"]):
+                if len(exits) != num_exits:
+                    raise InputError(f"it has {len(exits)} exits, expected {num_exits}")
+                for each in exits:
+                    _check_bins(each)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {printable(error)}; restore the folder") from error
+    return raw
+
+
+def _check_bins(raw: Mapping[str, Any]) -> None:
+    _check_numbers([raw["ece"]], 1, 1)
+    for name, highest in (("counts", 1e12), ("confidences", 1.001), ("accuracies", 1)):
+        _check_numbers(raw[name], NUM_BINS, highest)
+
+
+def _check_numbers(values: Any, count: int, highest: float) -> None:
+    if not isinstance(values, list) or len(values) != count:
+        raise InputError(f"expected {count} numbers in a row")
+    if not all(type(value) in (int, float) and 0 <= value <= highest for value in values):
+        raise InputError(f"expected numbers from 0 to {highest:g}")

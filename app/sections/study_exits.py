@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -19,9 +18,8 @@ from app.figures.theme import MacUnit, exit_name, percent
 from app.language import say, say_later
 from dvt_core.bundle import Bundle
 from dvt_core.criteria import CRITERIA
-from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
-from dvt_core.reliability import RELIABILITY
+from dvt_core.reliability import RELIABILITY, read_reliability
 from dvt_core.study import VARIANT_WORDS, Study
 
 
@@ -106,19 +104,11 @@ def honesty(bundle: Bundle, test: ExitTable) -> None:
             )
         )
         return
-    try:
-        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        before, after = raw["before"], raw["after"]
-        figures = [
-            reliability_figure(before["test"][i], after["test"][i], i)
-            for i in range(len(raw["temperatures"]))
-        ]
-        alts = [
-            reliability_alt(before["test"][i], after["test"][i], i) for i in range(len(figures))
-        ]
-        words = _temperature_words(raw)
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise InputError(f"{path} is damaged: {error}") from error
+    raw = read_reliability(path, bundle.config.num_exits)
+    sides = list(zip(raw["before"]["test"], raw["after"]["test"], strict=True))
+    figures = [reliability_figure(before, after, i) for i, (before, after) in enumerate(sides)]
+    alts = [reliability_alt(before, after, i) for i, (before, after) in enumerate(sides)]
+    words = _temperature_words(raw)
     st.markdown(
         say(
             "An honest exit is right as often as it says. A temperature divides an exit's logits; "

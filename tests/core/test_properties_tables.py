@@ -29,6 +29,7 @@ from dvt_core.exit_table import ExitTable
 from dvt_core.model import build_model
 from dvt_core.model_limits import check_limits
 from dvt_core.presets import PRESETS
+from dvt_core.reliability import Reliability, compare, read_reliability
 from dvt_core.solver import NEVER, pareto_front
 from dvt_core.threshold_file import KIND, read_thresholds
 from dvt_core.thresholds import OperatingPoint, exit_indices, replay, sweep
@@ -570,6 +571,30 @@ def test_any_json_in_place_of_the_numbers_is_refused_or_plain_numbers(
             assert len(point["thresholds"]) in (0, 2)
             numbers += [*point["thresholds"], point["macs"], point["accuracy"]]
     assert all(type(number) in (int, float) and np.isfinite(number) for number in numbers)
+
+
+@pytest.fixture(scope="module")
+def honest(good) -> dict[str, Any]:
+    side = (good[0], good[0])
+    return compare(side, side, [0.5, 1.0, 2.0], shipped=[True, False, True])
+
+
+@some(60)
+@given(st.data())
+def test_any_reliability_file_is_refused_or_numbers_in_their_ranges(tmp_path_factory, honest, data):
+    path = tmp_path_factory.getbasetemp() / "reliability.json"
+    path.write_text(json.dumps(honest))
+    assert read_reliability(path, 3) == honest
+    with pytest.raises(InputError, match="damaged"):
+        read_reliability(path, 2)
+    path.write_text(json.dumps(data.draw(edited(honest) | ANYTHING)))
+    found = usable_or_refused(lambda: read_reliability(path, 3))
+    if found is not None:
+        for part in (found["before"], found["after"]):
+            for each in (*part["calibration"], *part["test"]):
+                assert 0 <= each["ece"] <= 1 and len(each["counts"]) == 15
+                assert Reliability(each["counts"], each["confidences"], each["accuracies"]).ece >= 0
+            assert 0 <= part["solved"] <= 1
 
 
 @some(100)
