@@ -5,6 +5,7 @@ Start: `streamlit run app/asgi.py`.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import gc
 import importlib
@@ -34,11 +35,7 @@ NOT_IMPORTED = ("app.main", "app.views", "app.asgi")
 
 
 def _prepare() -> None:
-    """Imports what the pages import, loads the models, and takes all of it out of the collector.
-
-    Streamlit collects garbage after every run with the interpreter held: 170 ms with torch and
-    plotly loaded, nothing once they are frozen.
-    """
+    """Imports what the pages import and loads the models."""
     importlib.import_module("pandas")  # st.table imports it late
     for module in pkgutil.walk_packages(app_package.__path__, "app."):
         if not module.name.startswith(NOT_IMPORTED):
@@ -47,8 +44,23 @@ def _prepare() -> None:
     from app import services
 
     services.warm_up()
+    _spare_the_collector()
+
+
+def _spare_the_collector() -> None:
+    """Takes all that is there now, and stays, out of the garbage collector.
+
+    Streamlit collects after every run with the interpreter held: 170 ms with torch and plotly
+    loaded, nothing once they are frozen.
+    """
     gc.collect()
     gc.freeze()
+
+
+async def _draw_every_page() -> None:
+    """Once, so that no visitor waits for the seconds that the first view of a page takes."""
+    await health.HEALTH.find()  # it logs what is not fit
+    await anyio.to_thread.run_sync(_spare_the_collector)
 
 
 def _end_work() -> None:
@@ -71,15 +83,17 @@ def _end_work() -> None:
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[None]:
-    """Health turns ok only when the models are warm."""
+    """Health turns ok when the models are warm; then every page is drawn once."""
     began = time.perf_counter()
     await anyio.to_thread.run_sync(_prepare)
     # Streamlit's own welcome asks an outside server for this machine's address: it is off.
     host = st.get_option("server.address") or "127.0.0.1"
     print(f"Ready: http://{host}:{st.get_option('server.port')}  (Ctrl+C ends it)", flush=True)
     log.event("ready", s=round(time.perf_counter() - began, 1))
+    drawing = asyncio.create_task(_draw_every_page())
     async with ending_expired_sessions():
         yield
+    drawing.cancel()
     await anyio.to_thread.run_sync(_end_work)
     log.event("stop")
 

@@ -93,7 +93,7 @@ class Proxy:
             "DVT_APP_1": one.address.removeprefix("http://"),
             "DVT_APP_2": two.address.removeprefix("http://"),
             "DVT_TEMP": str(inside),
-            "DVT_LOG": str(inside / "access.log"),
+            "DVT_NGINX_LOG": str(inside / "access.log"),
             "DVT_COOKIE": "Path=/; HttpOnly; SameSite=Lax",
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app import services
-from app.components import metric
+from app.components import metric, part
 from app.figures.exits import word
 from app.figures.theme import MacUnit, percent, times_less
 from app.figures.tradeoff import tradeoff_alt, tradeoff_figure
@@ -29,7 +29,7 @@ from dvt_core.thresholds import OperatingPoint
 _mount = component("tradeoff", "tradeoff.css", "rule.js", "plot.js", "plane.js", "tradeoff.js")
 
 
-@st.fragment
+@part
 def measured_lab(bundle: Bundle) -> None:
     """The dial and everything that moves with it, in the browser; only tables are replayed."""
     dial(bundle)
@@ -69,7 +69,7 @@ def static_models(bundle: Bundle) -> tuple[Sequence[Baseline], str]:
     return baselines, words if baselines else ""
 
 
-@st.fragment
+@part
 def authors_lab(
     bundle: Bundle, results: AuthorsResults, exits: Sequence[tuple[float, float]]
 ) -> None:

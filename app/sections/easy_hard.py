@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app import services
+from app.components import part
 from app.figures.easy_hard import stored_trace
 from app.figures.exits import word
 from app.figures.theme import exit_palette
@@ -96,7 +97,7 @@ def _open(name: str, folder: str) -> ImageSplit:
     return open_test_images(name, Path(folder))
 
 
-@st.fragment
+@part
 def lanes_section(bundle: Bundle, table: ExitTable) -> None:
     """The dial, the lanes, and the stored answers of the image that was clicked."""
     st.html(_STICKY)

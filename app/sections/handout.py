@@ -8,6 +8,7 @@ from functools import partial
 import streamlit as st
 
 from app import services
+from app.components import part
 from app.figures.card import CardWords
 from app.figures.fonts import has_chinese
 from app.figures.handout import Handout, HandoutWords, handout_file
@@ -23,7 +24,7 @@ from dvt_core.macs import exit_macs
 from dvt_core.thresholds import replay
 
 
-@st.fragment
+@part
 def handout_section(bundle: Bundle) -> None:
     """Draws the hand-out's buttons; the files are made when asked for."""
     st.divider()

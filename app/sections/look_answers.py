@@ -6,18 +6,17 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.components import about_classes, about_doubt, answer, picture_panel
+from app.components import about_classes, about_doubt, answer, part, picture_panel
 from app.intake.pictures import Picture, View
 from app.replay.dial import dial
 from app.sections.whatif import whatif_section
 from app.trace import ask_later, run_cascade, trace
 from dvt_core.bundle import Bundle
-from dvt_core.errors import InputError
 
 KEYS = ("trace", "trace_second")
 
 
-@st.fragment
+@part
 def look_answers(bundle: Bundle, chosen: Sequence[tuple[Picture, View]]) -> None:
     """Draws them; when the dial is let go, this is drawn anew and the choosers are not.
 
@@ -27,11 +26,7 @@ def look_answers(bundle: Bundle, chosen: Sequence[tuple[Picture, View]]) -> None
     """
     setting = dial(bundle)
     shown, switches = st.container(), st.container()
-    try:
-        runs = [run_cascade(bundle, *picture, setting.thresholds) for picture in chosen]
-    except InputError as error:
-        st.error(f"{error}.")
-        return
+    runs = [run_cascade(bundle, *picture, setting.thresholds) for picture in chosen]
     is_compared = len(chosen) > 1
     with shown:
         sides = st.columns(2, gap="medium") if is_compared else (st.container(),)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.components import part
 from app.figures.theme import exit_name, percent
 from app.figures.tradeoff import thresholds_text
 from app.language import say
@@ -27,7 +28,7 @@ KEPT_RESULTS = 8
 Key = tuple[str, tuple[float, ...]]  # checksum of the weights, thresholds
 
 
-@st.fragment
+@part
 def real_time_section(bundle: Bundle, setting: Setting) -> None:
     """Draws what will be measured, the button, and the last result at these thresholds.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import services
-from app.components import metric
+from app.components import metric, part
 from app.figures.scenario import fixed_name, scenario_alt, scenario_figure
 from app.figures.theme import MacUnit, percent
 from app.language import later, say, say_later
@@ -21,7 +21,7 @@ BY_TITLE = {scenario.title: scenario for scenario in SCENARIOS}
 SUMS = MacUnit("GMACs", 1e9, "GFLOPs")  # of many images, for any model
 
 
-@st.fragment
+@part
 def scenario_section(bundle: Bundle) -> None:
     """Draws the simulation; the bundle must have both exit tables (`services.has_tables`)."""
     st.subheader(say_later(TITLE), anchor=False)

@@ -14,6 +14,7 @@ from functools import partial
 import streamlit as st
 
 from app import services
+from app.components import part
 from app.figures.card import Card, CardWords
 from app.figures.static_plot import Lines
 from app.figures.theme import percent
@@ -46,7 +47,7 @@ PNG, SVG, JSON, CSV, HTML = (
 )
 
 
-@st.fragment
+@part
 def take_home(*, with_study: bool = False) -> None:
     """Draws the button, at the end of a page; everything else is made once it is pressed.
 

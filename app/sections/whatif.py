@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from app import services
+from app.components import part
 from app.figures.exits import word
 from app.figures.strip import Card, answer_line, exit_move, exit_ranges, strip, thumbnail
 from app.figures.theme import MacUnit, times_fewer
@@ -71,7 +72,7 @@ class _Scene:
         )
 
 
-@st.fragment
+@part
 def whatif_section(bundle: Bundle, picture: Picture, view: View, setting: Setting) -> None:
     """Draws the choice of change, both pictures, which exit answers now, and what was tried.
 

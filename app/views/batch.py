@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app.components import part
 from app.language import say
 from app.model_choice import current_bundle
 from app.replay.dial import dial
@@ -15,7 +16,7 @@ st.title(say("Batch"), anchor=False)
 st.markdown(say("Are *my* pictures easy?"))
 
 
-@st.fragment
+@part
 def results(bundle: Bundle, shown: Shown) -> None:
     """The answer, live under the dial; the table and the downloads follow on release."""
     setting = dial(bundle)

@@ -94,8 +94,8 @@ class Server:
 
     def _is_healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.address}/_stcore/health", timeout=5) as answer:
-                return answer.read() == b"ok"
+            with urllib.request.urlopen(f"{self.address}/ready", timeout=60) as answer:
+                return answer.read() == b"ready"
         except OSError:
             return False
 
