@@ -32,19 +32,29 @@ def find_class(class_names: Sequence[str], folders: Sequence[str]) -> int | None
     return None
 
 
-@lru_cache(maxsize=8192)
+def is_ambiguous(class_names: Sequence[str], folder: str) -> bool:
+    """Whether a folder's name fits several classes of the model, so that it labels nothing."""
+    return len(_fitting(tuple(class_names), folder)) > 1
+
+
 def _find(class_names: tuple[str, ...], folder: str) -> int | None:
+    fitting = _fitting(class_names, folder)
+    return next(iter(fitting)) if len(fitting) == 1 else None
+
+
+@lru_cache(maxsize=8192)
+def _fitting(class_names: tuple[str, ...], folder: str) -> frozenset[int]:
+    """The classes that a name fits."""
     if _WORDNET_ID.fullmatch(folder):
         words = in_words([folder])[0]
-        return class_names.index(words) if class_names.count(words) == 1 else None
+        return frozenset(i for i, name in enumerate(class_names) if name == words)
     name = _plain(folder)
     # People keep cats in a folder called "cats".
     for asked in (name, name[:-1] if name.endswith("s") else ""):
         for level in _levels(class_names):
             if asked and asked in level:
-                fitting = level[asked]
-                return next(iter(fitting)) if len(fitting) == 1 else None
-    return None
+                return frozenset(level[asked])
+    return frozenset()
 
 
 @lru_cache(maxsize=16)

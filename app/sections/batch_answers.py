@@ -21,6 +21,7 @@ from app.sections.batch_live import own_test_table
 from app.sections.batch_source import Shown, plain_text, show_unusable
 from dvt_core.batch import answer_columns, to_csv, to_parquet
 from dvt_core.bundle import Bundle, list_models
+from dvt_core.class_words import is_ambiguous
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
 from dvt_core.intervals import FEW, share_interval
@@ -38,6 +39,14 @@ def labels_section(bundle: Bundle, shown: Shown) -> None:
         if len(folders) > NAMED:
             named = say("{names} and {n} more", names=named, n=len(folders) - NAMED)
         st.caption(_strange_words(shown, named))
+        if several := [f for f in batch.strange if is_ambiguous(bundle.class_names, f)]:
+            st.caption(
+                say(
+                    "Some of these names fit several classes and therefore none: {folders}. Call a "
+                    "folder by the whole name of its class.",
+                    folders=", ".join(plain_text(word(folder)) for folder in several[:NAMED]),
+                )
+            )
     if labelled is None:
         st.caption(
             say(

@@ -19,7 +19,7 @@ from dvt_core.batch import (
     to_csv,
     to_parquet,
 )
-from dvt_core.class_words import find_class
+from dvt_core.class_words import find_class, is_ambiguous
 from dvt_core.config import DVTConfig, PatchTokenizerConfig, StageConfig
 from dvt_core.errors import InputError
 from dvt_core.exit_table import ExitTable
@@ -185,3 +185,4 @@ CLASSES = (
 )
 def test_folders_are_found_among_the_classes(folders, found):
     assert find_class(CLASSES, folders) == found
+    assert is_ambiguous(CLASSES, "".join(folders[-1:])) == (folders == ("crane",))

@@ -26,6 +26,18 @@ def test_the_app_serves_this_machine_only_and_asks_nobody():
     assert settings["logger"]["hideWelcomeMessage"] is True
 
 
+def test_nothing_that_keeps_others_out_is_switched_off():
+    for key, wanted in (
+        ("server.enableXsrfProtection", True),
+        ("server.enableCORS", True),
+        ("server.enableStaticServing", False),
+        ("server.enableAgentApi", False),
+        ("server.corsAllowedOrigins", []),
+        ("global.developmentMode", False),
+    ):
+        assert config.get_option(key) == wanted, key
+
+
 def _flat(table: dict, prefix: str = "") -> list[str]:
     keys = []
     for key, value in table.items():
