@@ -8,7 +8,6 @@ against an allow-list (`picture_kinds`) and its size is checked before anything 
 from __future__ import annotations
 
 import io
-import math
 import struct
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from dvt_core.avif_size import decoded_pixels
 from dvt_core.config import IMAGENET_MEAN, IMAGENET_STD, DVTConfig
 from dvt_core.crop import CENTRE, Crop, Layout, lay_out
 from dvt_core.errors import InputError, printable
+from dvt_core.picture_colours import to_rgb
 from dvt_core.picture_kinds import EXTENSIONS as EXTENSIONS
 from dvt_core.picture_kinds import KINDS as KINDS
 from dvt_core.picture_kinds import sniff
@@ -35,10 +35,9 @@ KEPT_LONG_SIDE, KEPT_SHORT_SIDE = 1024, 512  # larger pictures are reduced to on
 FULL_SIZE = "full_size"  # key in `info` of an opened picture
 LARGE_PIXELS = 4_000_000  # larger pictures are decoded one at a time, whoever brings them
 _large = Lock()
-# Pillow's memory comes in blocks. Of 64 MB, the C library gets them from the system and gives them
-# back when a picture is freed; smaller ones it would keep, for every thread that ever had one.
-Image.core.set_block_size(64 << 20)
-_BLOCK = 1 << 20  # wide numbers that are scaled at once
+# Pillow's memory comes in blocks. One as large as the picture is had from the system and goes back
+# when the picture is freed; smaller ones the C library keeps, for every thread that had one.
+Image.core.set_block_size(256 << 20)
 
 _TURNS = {  # EXIF orientation -> what sets the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -125,7 +124,7 @@ def _decode(data: bytes, name: str) -> Image.Image:
         is_large = image.width * image.height > LARGE_PIXELS
         with _large if is_large else nullcontext():
             image, is_turned = _upright(image)
-            image = _reduce(_to_rgb(image, name))
+            image = _reduce(to_rgb(image, name))
         image.info[FULL_SIZE] = full_size[::-1] if is_turned else full_size
         return image
     except InputError:
@@ -174,38 +173,6 @@ def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
     if image.format == "TIFF" or not isinstance(orientation, int) or orientation not in _TURNS:
         return image, False
     return image.transpose(_TURNS[orientation]), orientation >= 5
-
-
-def _to_rgb(image: Image.Image, name: str) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        image = Image.fromarray(_to_uint8(np.asarray(image), image.mode, name))
-    elif image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.new("RGBA", layer.size, "white")
-        image.alpha_composite(layer)
-    return image.convert("RGB")
-
-
-def _to_uint8(values: np.ndarray, mode: str, name: str) -> np.ndarray:
-    """Greyscale numbers of a wide type scaled to 0..255.
-
-    Only 16-bit files say what white is (65535). For 32-bit integers and floats the smallest of
-    the usual scales (1 for floats, 255, 65535) that holds all values is taken, else their range.
-    """
-    low, high = float(values.min()), float(values.max())
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise InputError(f"{name} has pixels that are not finite numbers")
-    if mode.startswith("I;16"):
-        low, high = 0.0, 65535.0
-    elif low >= 0 and high <= 65535:
-        whites = (1.0, 255.0, 65535.0) if mode == "F" else (255.0, 65535.0)
-        low, high = 0.0, next(white for white in whites if high <= white)
-    scaled, flat = np.empty(values.shape, np.uint8), values.reshape(-1)
-    for at in range(0, flat.size, _BLOCK):  # the numbers in between are up to eight times as large
-        block = flat[at : at + _BLOCK] - np.float32(low)
-        block = np.rint(block * np.float32(255 / (high - low)))
-        scaled.reshape(-1)[at : at + _BLOCK] = block
-    return scaled
 
 
 def _reduce(image: Image.Image) -> Image.Image:

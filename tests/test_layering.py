@@ -30,6 +30,7 @@ ORDER = (
     "dvt_core.picture_kinds",
     "dvt_core.avif_size",
     "dvt_core.picture_parts",
+    "dvt_core.picture_colours",
     "dvt_core.images",
     "dvt_core.picture_edits",
     "dvt_core.samples",
