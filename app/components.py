@@ -87,7 +87,7 @@ def picture_panel(bundle: Bundle, picture: Picture, view: View, *, is_small: boo
     width, height = view.size
     with st.container(horizontal=True, gap="small"):  # one above the other where it is narrow
         alt = say("the picture: {name}", name=picture.name)
-        st.image(view.original, width=SMALL_PX if is_small else PANEL_PX, alt=alt)
+        st.image(view.shown, width=SMALL_PX if is_small else PANEL_PX, alt=alt)
         st.caption(
             say(
                 "{name}, {size} pixels; the model sees {seen}. {source}",

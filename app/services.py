@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 import os
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +33,6 @@ from dvt_core.macs import exit_macs
 from dvt_core.model import DynamicViT, build_model
 from dvt_core.paper import PaperPoint, load_paper_results
 from dvt_core.reliability import RELIABILITY
-from dvt_core.results import Prediction
 from dvt_core.solver import NEVER, Front, pareto_front
 from dvt_core.study import ABLATION, BASELINES, Saving, Study, load_study, saving
 from dvt_core.thresholds import OperatingPoint, sweep
@@ -43,7 +40,6 @@ from dvt_core.thresholds import OperatingPoint, sweep
 THREADS_ENV = "DVT_THREADS"
 TABLES = ("calibration", "test")
 FILES = (CONFIG, WEIGHTS, AUTHORS, RELIABILITY, *(f"{split}.parquet" for split in TABLES))
-RUNS, RUNS_S = 3, 0.03
 SOLVED_POINTS = 100  # of the solved front, which may have thousands, are drawn
 
 logger = logging.getLogger(__name__)
@@ -226,63 +222,6 @@ def get_savings(bundle: Bundle) -> tuple[Saving | None, ...]:
 def get_criteria(bundle: Bundle) -> tuple[CriteriaPoint, ...]:
     """What exits could ask instead of their confidence, at equal exit shares."""
     return criteria_curve(get_table(bundle, "calibration"), get_table(bundle, "test"))
-
-
-def predict(
-    bundle: Bundle,
-    picture: str,
-    thresholds: tuple[float, ...],
-    *,
-    all_exits: bool,
-    _tensor: torch.Tensor,
-) -> Prediction:
-    """One picture through the cascade; it really stops unless all exits are asked for.
-
-    Each picture is run at most once to each of its exits. What an exit says does not depend on the
-    thresholds, so a run that really stopped there answers for all thresholds that stop there.
-
-    Args:
-        bundle: the model.
-        picture: `digest` of the picture: its data and its crop.
-        thresholds: `num_exits - 1` numbers.
-        all_exits: run every exit, also those after the one that answers.
-        _tensor: (1, 3, H, W), from the picture's view (`app.intake.pictures`).
-    """
-    runs = _runs(bundle, picture)
-    last = bundle.config.num_exits - 1
-    longest = max([*runs.values()], key=lambda run: len(run.records), default=None)
-    stop = None if longest is None else _stop(longest, thresholds)
-    known = runs.get((last, True) if all_exits else (stop, False))
-    if stop is None or known is None:
-        model, worker = get_model(bundle), get_worker()
-        run = worker.run(_quickest, model, _tensor, thresholds, all_exits)
-        runs[run.records[-1].exit_index, all_exits] = run
-        return run
-    return replace(known, exit_index=stop, thresholds=thresholds)
-
-
-@st.cache_resource(max_entries=512, show_spinner=False, hash_funcs=BY_WEIGHTS)
-def _runs(bundle: Bundle, picture: str) -> dict[tuple[int | None, bool], Prediction]:
-    """A picture's runs by (last computed exit, whether all were asked for)."""
-    return {}
-
-
-def _stop(run: Prediction, thresholds: tuple[float, ...]) -> int | None:
-    """The exit at which these thresholds stop; None if the run does not reach so far."""
-    limits = (*thresholds, -math.inf)
-    return next((r.exit_index for r in run.records if r.confidence >= limits[r.exit_index]), None)
-
-
-def _quickest(
-    model: DynamicViT, image: torch.Tensor, thresholds: tuple[float, ...], all_exits: bool
-) -> Prediction:
-    """The quickest of up to `RUNS`: a single one may have waited for another program, and the
-    times are kept and shown. A model that takes longer than `RUNS_S` is run once.
-    """
-    runs, began = [], time.perf_counter()
-    while not runs or (len(runs) < RUNS and time.perf_counter() - began < RUNS_S):
-        runs += classify(model, image, thresholds, all_exits=all_exits)
-    return min(runs, key=lambda run: run.records[-1].milliseconds)
 
 
 def warm_up() -> None:

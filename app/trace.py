@@ -7,15 +7,12 @@ sent, so an unchanged picture is the same message again.
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
-from PIL import Image
 
-from app import services
+from app import cascade_runs
 from app.figures.exits import word
 from app.figures.theme import MacUnit, exit_colour, exit_name, ink_on, percent
 from app.figures.tokens import grid_edges
@@ -75,7 +72,7 @@ def trace_data(
             lane["said"] = _said(bundle, run.records[index], before)
     return {
         "title": say("Exit trace of {name}", name=name),
-        "picture": _png(view.seen),
+        "picture": view.seen_exactly,
         "side": config.img_size,
         "thresholds": list(prediction.thresholds),
         "asked": later is not None,
@@ -133,22 +130,16 @@ def _reuse(config: DVTConfig) -> str:
     return say("reuse: relations") if config.relation_reuse else ""
 
 
-def _png(image: Image.Image) -> str:
-    out = io.BytesIO()
-    image.save(out, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
-
-
 def run_cascade(
     bundle: Bundle, picture: Picture, view: View, thresholds: tuple[float, ...]
 ) -> tuple[Prediction, Prediction | None]:
     """The run that really stops and, if someone asked (`LATER`) and it stopped early, all exits."""
     key = bundle, picture.digest, thresholds
-    prediction = services.predict(*key, all_exits=False, _tensor=view.tensor)
+    prediction = cascade_runs.predict(*key, all_exits=False, _tensor=view.tensor)
     is_early = prediction.exit_index < bundle.config.num_exits - 1
     if not (is_early and st.session_state.get(LATER)):
         return prediction, None
-    return prediction, services.predict(*key, all_exits=True, _tensor=view.tensor)
+    return prediction, cascade_runs.predict(*key, all_exits=True, _tensor=view.tensor)
 
 
 def ask_later(predictions: Sequence[Prediction], num_exits: int) -> None:

@@ -30,7 +30,7 @@ from dvt_core.images import open_image
 from dvt_core.model import DynamicViT
 from dvt_core.thresholds import check_thresholds, exit_indices
 
-SLICE_MACS, SLICE_MAX = 3e9, 32  # a slice keeps one CPU thread busy for some 0.2 s
+SLICE_MACS, SLICE_MAX = 1e9, 32  # a slice keeps one CPU thread busy for less than 0.1 s
 
 Run = Callable[..., Any]
 

@@ -14,7 +14,8 @@ from app.intake.crop import adjust_crop
 from app.intake.dataset_pictures import IMAGE, dataset_of, dataset_picture, linked_picture
 from app.intake.paste import paste_box
 from app.intake.pictures import Picture, View, get_view, open_picture
-from app.intake.thumbs import Thumb, strip, thumbnail
+from app.intake.sample_sheet import serve_sheet
+from app.intake.thumbs import Thumb, pictures_css, strip, thumbnail
 from app.intake.tray import chosen, complain, draw_tray, limits, put, put_files
 from app.intake.upload_box import note, upload_box
 from app.language import later, say, say_later
@@ -159,8 +160,9 @@ def _pick_sample(bundle: Bundle, prefix: str, *, is_shown: bool) -> Picture:
     sample = samples.get(asked or "") or first
     _link_sample(prefix, "" if sample is first else sample.id)
     if is_shown:
-        thumbs = _sample_thumbs(tuple(samples.values()), prefix)
-        strip(f"{prefix}samples", thumbs, sample.id, partial(_take_sample, prefix))
+        thumbs, rules = _sample_thumbs(tuple(samples.values()), prefix)
+        take = partial(_take_sample, prefix)
+        strip(f"{prefix}samples", thumbs, sample.id, take, serve_sheet(rules))
     return _opened_sample(sample)
 
 
@@ -175,8 +177,9 @@ def _opened_sample(sample: Sample) -> Picture:
 
 # Not Streamlit's cache: hashing the samples would take half of a page's time in every run.
 @lru_cache(maxsize=16)
-def _sample_thumbs(samples: tuple[Sample, ...], prefix: str) -> list[Thumb]:
-    return [
+def _sample_thumbs(samples: tuple[Sample, ...], prefix: str) -> tuple[list[Thumb], str]:
+    """The samples' thumbnails, and the rules of their style sheet."""
+    thumbs = [
         Thumb(
             f"{prefix}sample_{sample.id}",
             sample.label.split(",")[0],
@@ -186,6 +189,7 @@ def _sample_thumbs(samples: tuple[Sample, ...], prefix: str) -> list[Thumb]:
         )
         for sample in samples
     ]
+    return thumbs, pictures_css(thumbs)
 
 
 def _take_sample(prefix: str, sample_id: str) -> None:

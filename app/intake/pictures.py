@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -20,6 +23,7 @@ from dvt_core.exit_table import ExitTable
 from dvt_core.images import CENTRE, FULL_SIZE, Crop, Preprocess, open_image
 
 ORIGINAL_PX = 640
+SHOWN_PX = 330  # twice the panel's width, for dense screens
 SHOWN_ASPECT = 80
 KEPT_OPEN = 4_000_000  # pixels; larger pictures (long strips) are decoded anew for every crop
 UNSURE_PERCENT = 5
@@ -79,6 +83,39 @@ class View:
     frame: tuple[float, float, float, float]
     seen: Image.Image
     tensor: torch.Tensor
+
+    @cached_property
+    def shown(self) -> str:
+        """`original`, at most `SHOWN_PX` wide, as a data address: no other visitor can ask for it,
+        and Streamlit does not encode it anew in every run.
+        """
+        image = self.original
+        if image.width > SHOWN_PX:
+            size = SHOWN_PX, max(1, round(image.height * SHOWN_PX / image.width))
+            image = image.resize(size, Image.Resampling.LANCZOS)
+        kinds = {"png": _encoded(image, "PNG"), "jpeg": _encoded(image, "JPEG", quality=90)}
+        kind = min(kinds, key=lambda kind: len(kinds[kind]))
+        return _address(kinds[kind], kind)
+
+    @cached_property
+    def seen_exactly(self) -> str:
+        """`seen` pixel by pixel, as a data address."""
+        return png_address(self.seen)
+
+
+def png_address(image: Image.Image) -> str:
+    """A picture as a data address, pixel by pixel."""
+    return _address(_encoded(image, "PNG", optimize=True), "png")
+
+
+def _address(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
 
 
 def open_picture(picture: Picture) -> Image.Image:

@@ -35,7 +35,17 @@ class Thumb:
     value: str
 
 
-def strip(key: str, thumbs: Sequence[Thumb], chosen: str, take: Callable[[str], None]) -> None:
+def pictures_css(thumbs: Sequence[Thumb]) -> str:
+    """The rules that put the pictures behind the words."""
+    return "".join(
+        f".st-key-{thumb.key} button{{background-image:url(data:image/jpeg;base64,{thumb.image})}}"
+        for thumb in thumbs
+    )
+
+
+def strip(
+    key: str, thumbs: Sequence[Thumb], chosen: str, take: Callable[[str], None], sheet: str = ""
+) -> None:
     """Draws the strip; `take(value)` is called when a thumbnail is pressed.
 
     Args:
@@ -43,19 +53,17 @@ def strip(key: str, thumbs: Sequence[Thumb], chosen: str, take: Callable[[str], 
         thumbs: in their order.
         chosen: value of the one that is framed.
         take: the callback.
+        sheet: address of a style sheet with `pictures_css`; without one the page carries it.
     """
-    pictures = [
-        f".st-key-{thumb.key} button{{background-image:url(data:image/jpeg;base64,{thumb.image})}}"
-        for thumb in thumbs
-    ]
-    frame = [
+    frame = "".join(
         f".st-key-{thumb.key} button{{outline:3px solid;outline-offset:-3px}}"
         for thumb in thumbs
         if thumb.value == chosen
-    ]
-    # Apart: the pictures are a third of a megabyte, which a browser keeps while they stay the same.
-    st.html(f"<style>{''.join(pictures)}</style>")
-    st.html(f"<style>{''.join(frame)}</style>")
+    )
+    # Apart: the pictures are large, and a browser keeps them while they stay the same.
+    pictures = f'@import url("{sheet}");' if sheet else pictures_css(thumbs)
+    st.html(f"<style>{pictures}</style>")
+    st.html(f"<style>{frame}</style>")
     with st.container(horizontal=True, wrap=False, gap="xsmall", key=key):
         for thumb in thumbs:
             st.button(

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import services
+from app import cascade_runs, services
 from app.components import metric, part
 from app.figures.exits import word
 from app.figures.theme import MacUnit, percent, times_less
@@ -44,7 +44,7 @@ def _picture_data(bundle: Bundle) -> dict[str, Any] | None:
         picture = last_picture(bundle)
         view = get_view(bundle, picture)
         never = (NEVER,) * (bundle.config.num_exits - 1)
-        said = services.predict(
+        said = cascade_runs.predict(
             bundle, picture.digest, never, all_exits=True, _tensor=view.tensor
         ).records
     except InputError:  # the Look page says why

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import services
+from app import cascade_runs
 from app.components import part
 from app.figures.easy_hard import stored_trace
 from app.figures.exits import word
@@ -166,7 +166,7 @@ def _samples(bundle: Bundle) -> list[dict[str, Any]]:
     for sample in samples[:SHOWN_SAMPLES]:
         picture = Picture(sample.path.read_bytes(), sample.title)
         view = get_view(bundle, picture)
-        records = services.predict(
+        records = cascade_runs.predict(
             bundle, picture.digest, never, all_exits=True, _tensor=view.tensor
         ).records
         shown.append(

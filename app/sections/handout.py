@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from app import services
+from app import cascade_runs, services
 from app.components import part
 from app.figures.card import CardWords
 from app.figures.fonts import has_chinese
@@ -72,7 +72,9 @@ def make_handout(bundle: Bundle) -> Handout:
     picture, view = picture_in_hand(bundle)
     choices = get_choices(bundle)
     thresholds = resolve(ask_in_force(choices), choices).thresholds
-    run = services.predict(bundle, picture.digest, thresholds, all_exits=False, _tensor=view.tensor)
+    run = cascade_runs.predict(
+        bundle, picture.digest, thresholds, all_exits=False, _tensor=view.tensor
+    )
     lines, tested, data = Lines(), 0, ""
     if services.has_tables(bundle):
         table, curve = services.get_table(bundle, "test"), services.get_curve(bundle)

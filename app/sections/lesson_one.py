@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import streamlit as st
 
-from app import services
+from app import cascade_runs, services
 from app.figures.exits import word
 from app.figures.lesson import TILE_PX, Bar, Tile, bars, data_address, tiles, under_grid
 from app.figures.theme import MacUnit, exit_name, percent
@@ -65,7 +65,7 @@ def draw_confidence(bundle: Bundle) -> None:
     picture, view = picture_in_hand(bundle)
     # At threshold 0 exit 1 always answers: this runs the first stage and nothing else.
     nothing = (0.0,) * (bundle.config.num_exits - 1)
-    first = services.predict(
+    first = cascade_runs.predict(
         bundle, picture.digest, nothing, all_exits=False, _tensor=view.tensor
     ).records[0]
     config, names = bundle.config, bundle.class_names
@@ -188,7 +188,9 @@ def _which(
 def _run(bundle: Bundle, picture: Picture, thresholds: tuple[float, ...]) -> tuple[int, View]:
     """0-based exit of a real run that stops there."""
     view = get_view(bundle, picture)
-    run = services.predict(bundle, picture.digest, thresholds, all_exits=False, _tensor=view.tensor)
+    run = cascade_runs.predict(
+        bundle, picture.digest, thresholds, all_exits=False, _tensor=view.tensor
+    )
     return run.exit_index, view
 
 

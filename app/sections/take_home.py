@@ -13,7 +13,7 @@ from functools import partial
 
 import streamlit as st
 
-from app import services
+from app import cascade_runs, services
 from app.components import part
 from app.figures.card import Card, CardWords
 from app.figures.static_plot import Lines
@@ -104,7 +104,7 @@ def _picture(bundle: Bundle) -> tuple[Picture, View] | None:
 
 def _picture_files(shown: Shown, picture: Picture, view: View) -> None:
     bundle, thresholds = shown.bundle, shown.setting.thresholds
-    prediction = services.predict(
+    prediction = cascade_runs.predict(
         bundle, picture.digest, thresholds, all_exits=False, _tensor=view.tensor
     )
     card = Card(

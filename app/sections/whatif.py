@@ -6,10 +6,8 @@ made anew from the edit. A history belongs to one picture and one model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby
 
-import numpy as np
 import streamlit as st
 import torch
 from PIL import Image
@@ -17,17 +15,16 @@ from PIL import Image
 from app import services
 from app.components import part
 from app.figures.exits import word
-from app.figures.strip import Card, answer_line, exit_move, exit_ranges, strip, thumbnail
+from app.figures.strip import answer_line, exit_move, exit_ranges, strip
 from app.figures.theme import MacUnit, times_fewer
 from app.figures.tokens import enlarge
-from app.figures.tradeoff import thresholds_text
-from app.intake.pictures import Picture, View, digest
+from app.intake.pictures import Picture, View, digest, png_address
 from app.language import say, say_later
 from app.replay.dial import Setting
 from app.sections.whatif_runs import History, Run
+from app.sections.whatif_scene import Scene, label_of, tensor_of
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
-from dvt_core.images import Preprocess
 from dvt_core.inference import classify
 from dvt_core.macs import exit_macs
 from dvt_core.picture_edits import EDITS, Edit, apply_edit
@@ -35,41 +32,8 @@ from dvt_core.results import Prediction
 
 CHOICE = "whatif"  # session key of the chosen edit
 HISTORY = "whatif_history"
+OPEN = "whatif_open"  # session key: whether the section is open
 SHOWN_PX = 224
-
-
-@dataclass(frozen=True, eq=False)
-class _Scene:
-    """What is looked at: model, picture as the model sees it, its digest, thresholds in force."""
-
-    bundle: Bundle
-    seen: Image.Image
-    digest: str
-    thresholds: tuple[float, ...]
-
-    def changed(self, edit: Edit, value: float) -> Image.Image:
-        return apply_edit(edit.name, self.seen, value)
-
-    def predict(self, edit: Edit, value: float) -> Prediction:
-        """The run of one changed picture; asked again, it comes from the cache."""
-        name = digest(f"{self.digest} {edit.name} {value!r}".encode())
-        tensor = _tensor(self.bundle, self.changed(edit, value))
-        return services.predict(self.bundle, name, self.thresholds, all_exits=False, _tensor=tensor)
-
-    def card(self, run: Run) -> Card:
-        """A run with its picture, made anew."""
-        edit, remark = EDITS[run.edit], ""
-        if run.thresholds != self.thresholds:
-            words = thresholds_text(run.thresholds)
-            remark = say("threshold then {thresholds}", thresholds=words)
-        return Card(
-            _thumbnail(self.digest, run.edit, run.value, self.seen),
-            say("unchanged") if run.value == edit.neutral else _label(edit, run.value),
-            run.exit_index,
-            run.confidence,
-            self.bundle.class_names[run.label],
-            remark,
-        )
 
 
 @part
@@ -82,7 +46,14 @@ def whatif_section(bundle: Bundle, picture: Picture, view: View, setting: Settin
         view: the same, opened for this model.
         setting: the thresholds in force.
     """
-    st.subheader(say("What if?"), anchor=False)
+    # Closed, it costs nothing: most visitors first look, and sixty of them come at once.
+    panel = st.expander(say("What if?"), key=OPEN, on_change="rerun")
+    if panel.open:
+        with panel:
+            _open_section(bundle, picture, view, setting)
+
+
+def _open_section(bundle: Bundle, picture: Picture, view: View, setting: Setting) -> None:
     st.markdown(
         say(
             "Change the picture and see whether another exit answers. Each change runs the model "
@@ -90,7 +61,7 @@ def whatif_section(bundle: Bundle, picture: Picture, view: View, setting: Settin
         )
     )
     # Of the pixels, not of the file: the same file may be cut out in another way.
-    scene = _Scene(bundle, view.seen, digest(view.seen.tobytes()), setting.thresholds)
+    scene = Scene(bundle, picture, view, digest(view.seen.tobytes()), setting.thresholds)
     history = _history(scene)
     edit, value = _ask(history)
     try:
@@ -106,18 +77,13 @@ def whatif_section(bundle: Bundle, picture: Picture, view: View, setting: Settin
         _show_history(scene, history)
 
 
-def _history(scene: _Scene) -> History:
+def _history(scene: Scene) -> History:
     """The history of this picture and model; a new one if the kept one is another's."""
     of = (scene.digest, scene.bundle.weights_sha256)
     kept = st.session_state.get(HISTORY)
     if kept is None or kept.of != of:
         kept = st.session_state[HISTORY] = History(of)
     return kept
-
-
-def _label(edit: Edit, value: float) -> str:
-    """A change and how much of it: "blur 3 %"."""
-    return f"{say_later(edit.name)} {value:g}{edit.unit}"
 
 
 def _slider_key(edit: Edit) -> str:
@@ -162,12 +128,6 @@ def _ask(history: History) -> tuple[Edit, float]:
     return edit, value if is_possible else edit.neutral
 
 
-def _tensor(bundle: Bundle, seen: Image.Image) -> torch.Tensor:
-    """(1, 3, S, S) float32 of a picture that already is as the model sees it."""
-    pixels = torch.from_numpy(np.array(seen)).permute(2, 0, 1)
-    return Preprocess.from_config(bundle.config).normalize(pixels)[None]
-
-
 def _run(edit: Edit, value: float, prediction: Prediction) -> Run:
     return Run(
         edit.name,
@@ -198,20 +158,20 @@ def _sweep(
     """
     edit = EDITS[edit_name]
     values = edit.values()
-    batch = torch.cat([_tensor(bundle, apply_edit(edit_name, _seen, v)) for v in values])
+    batch = torch.cat([tensor_of(bundle, apply_edit(edit_name, _seen, v)) for v in values])
     model = services.get_model(bundle)
     predictions = services.get_worker().run(classify, model, batch, thresholds)
     return tuple(_run(edit, v, p) for v, p in zip(values, predictions, strict=True))
 
 
-@st.cache_data(max_entries=512, show_spinner=False)
-def _thumbnail(picture: str, edit_name: str, value: float, _seen: Image.Image) -> str:
-    """`picture` is the digest of `_seen`."""
-    return thumbnail(apply_edit(edit_name, _seen, value))
+@st.cache_data(max_entries=128, show_spinner=False)
+def _shown(picture: str, _seen: Image.Image) -> str:
+    """`_seen`, enlarged, as a data address; `picture` is its digest."""
+    return png_address(enlarge(_seen, SHOWN_PX))
 
 
 def _compare(
-    scene: _Scene,
+    scene: Scene,
     picture: Picture,
     edit: Edit,
     value: float,
@@ -220,7 +180,7 @@ def _compare(
 ) -> None:
     """Unchanged and changed picture side by side, and what the change did."""
     names = scene.bundle.class_names
-    title = _label(edit, value)
+    title = label_of(edit, value)
     if value == edit.neutral:
         title = say("unchanged too: move the slider")
     sides = ((say("unchanged"), scene.seen, before), (title, scene.changed(edit, value), after))
@@ -229,7 +189,7 @@ def _compare(
         with grid.cell():
             st.html(f'<div class="dvt-head">{head}</div>')
             alt = say("{name} as the model sees it, {change}", name=picture.name, change=head)
-            st.image(enlarge(seen, SHOWN_PX), width="stretch", alt=alt)
+            st.image(_shown(digest(seen.tobytes()), seen), width="stretch", alt=alt)
             st.html(answer_line(run.exit_index, names[run.label], run.confidence))
     with grid.cell():
         st.html(f'<div class="dvt-head">{say("which exit answers")}</div>')
@@ -255,7 +215,7 @@ def _costs(bundle: Bundle, before: Prediction, after: Prediction) -> str:
     )
 
 
-def _show_sweep(scene: _Scene, edit: Edit) -> None:
+def _show_sweep(scene: Scene, edit: Edit) -> None:
     """All values of a sweep in order, under a line that says which exit answers where."""
     with st.spinner(say("Running the sweep")):
         runs = _sweep(scene.bundle, scene.digest, edit.name, scene.thresholds, scene.seen)
@@ -273,7 +233,7 @@ def _show_sweep(scene: _Scene, edit: Edit) -> None:
     st.html(strip(list(map(scene.card, runs)), title))
 
 
-def _show_history(scene: _Scene, history: History) -> None:
+def _show_history(scene: Scene, history: History) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(say("**Tried on this picture**, newest first"))
         st.button(say("clear"), key="whatif_clear", on_click=_clear, args=(history,))

@@ -13,7 +13,7 @@ from threading import Lock
 
 import streamlit as st
 
-from app import services
+from app import cascade_runs, services
 from app.attribution import (
     GRAD_CAM,
     GRADIENTS,
@@ -115,7 +115,7 @@ def why_section(bundle: Bundle, picture: Picture, view: View) -> None:
 
 def _all_exits(bundle: Bundle, picture: Picture, view: View) -> Prediction:
     never = (NEVER,) * (bundle.config.num_exits - 1)
-    return services.predict(bundle, picture.digest, never, all_exits=True, _tensor=view.tensor)
+    return cascade_runs.predict(bundle, picture.digest, never, all_exits=True, _tensor=view.tensor)
 
 
 def _ask(bundle: Bundle, prediction: Prediction) -> tuple[str, tuple[int, ...]]:

@@ -38,7 +38,7 @@ def _arguments() -> argparse.Namespace:
     many = commands.add_parser("class", help="many people at once, every answer checked")
     many.add_argument("--users", type=int, default=60)
     many.add_argument("--seconds", type=float, default=60.0)
-    many.add_argument("--think", type=float, nargs=2, default=(2.0, 6.0), metavar="S")
+    many.add_argument("--think", type=float, nargs=2, default=(4.0, 12.0), metavar="S")
     many.add_argument("--long", type=int, default=2, help="people with maps, and with batches")
     many.add_argument("--files", action="store_true", help="fetch Streamlit's scripts, too")
     many.add_argument("--address", help="of an app that runs already, in place of our own")

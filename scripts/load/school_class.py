@@ -45,7 +45,7 @@ class Plan:
 
     users: int = 60
     seconds: float = 60.0
-    think_s: tuple[float, float] = (2.0, 6.0)
+    think_s: tuple[float, float] = (4.0, 12.0)
     photo_px: tuple[int, int] = PHONE
     with_files: bool = False
     is_warmed_up: bool = True

@@ -10,7 +10,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from app import services
+from app import cascade_runs, services
 from dvt_core.bundle import CONFIG, WEIGHTS, load_bundle
 from dvt_core.errors import InputError
 from dvt_core.inference import classify
@@ -64,7 +64,12 @@ FAULTS: dict[str, Callable[[Path], object]] = {
 @pytest.fixture(autouse=True)
 def nothing_is_cached():
     """As after a restart, or once other models have driven this one out of the caches."""
-    for cache in (services._load_bundle, services.get_model, services.get_table, services._runs):
+    for cache in (
+        services._load_bundle,
+        services.get_model,
+        services.get_table,
+        cascade_runs._runs,
+    ):
         cache.clear()
 
 
@@ -80,7 +85,7 @@ def test_every_page_survives_every_fault_and_is_well_again_afterwards(page, mode
     before = told(at)
     for name, damage in FAULTS.items():
         services.get_model.clear()
-        services._runs.clear()
+        cascade_runs._runs.clear()
         damage(folder)
         at.run()
         assert not at.exception, (name, at.exception[0].message)
@@ -143,7 +148,7 @@ def test_the_same_weights_under_another_description_are_another_model(models_dir
     image = torch.randn(1, 3, 32, 32)
 
     def answer() -> list[float]:
-        said = services.predict(
+        said = cascade_runs.predict(
             services.get_bundle("tiny"), "digest", (1.1, 1.1), all_exits=True, _tensor=image
         )
         return [record.confidence for record in said.records]

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from app import services
+from app import cascade_runs, services
 from app.work import jobs, worker
 from app.work.call import Busy, GivenUp, Withdrawn
 from app.work.jobs import CANCELLED, DONE, Job, JobQueue, patient_run
@@ -249,7 +249,7 @@ def test_a_visitor_whose_picture_hangs_reads_one_sentence_and_the_next_sees_an_a
     models_dir, hangs, monkeypatch
 ):
     """The page itself: the first forward hangs for ever, the second visitor is not affected."""
-    hang, real, calls = hangs(), services._quickest, []
+    hang, real, calls = hangs(), cascade_runs._quickest, []
 
     def once(*args):
         calls.append(1)
@@ -257,7 +257,7 @@ def test_a_visitor_whose_picture_hangs_reads_one_sentence_and_the_next_sees_an_a
 
     one = Worker(limit_s=0.5)
     monkeypatch.setattr(services, "get_worker", lambda: one)
-    monkeypatch.setattr(services, "_quickest", once)
+    monkeypatch.setattr(cascade_runs, "_quickest", once)
 
     first = open_app(model="tiny")
     shown = " ".join(each.value for each in (*first.warning, *first.error))

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from app import services
+from app import cascade_runs, services
 from dvt_core.inference import classify
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, ...]]:
     """The thresholds of every run of the model."""
-    runs, quickest = [], services._quickest
+    runs, quickest = [], cascade_runs._quickest
 
     def noted(model, image, thresholds, all_exits):
         runs.append(thresholds)
         return quickest(model, image, thresholds, all_exits)
 
-    monkeypatch.setattr(services, "_quickest", noted)
-    services._runs.clear()
+    monkeypatch.setattr(cascade_runs, "_quickest", noted)
+    cascade_runs._runs.clear()
     return runs
 
 
@@ -38,7 +38,7 @@ def test_any_order_of_thresholds_gives_the_answers_of_fresh_runs(
     for _ in range(40):
         thresholds = tuple(map(float, rng.choice(edges, size=config.num_exits - 1)))
         all_exits = bool(rng.integers(2))
-        got = services.predict(
+        got = cascade_runs.predict(
             bundle, f"picture {seed}", thresholds, all_exits=all_exits, _tensor=image
         )
         (fresh,) = classify(model, image, thresholds, all_exits=all_exits)
@@ -55,7 +55,7 @@ def test_pictures_and_models_are_told_apart(models_dir: Path, asked: list) -> No
     shape = (1, config.in_chans, config.img_size, config.img_size)
     blank, bright = torch.zeros(shape), torch.ones(shape)
     never = (2.0,) * (config.num_exits - 1)
-    one = services.predict(bundle, "a", never, all_exits=False, _tensor=blank)
-    two = services.predict(bundle, "b", never, all_exits=False, _tensor=bright)
+    one = cascade_runs.predict(bundle, "a", never, all_exits=False, _tensor=blank)
+    two = cascade_runs.predict(bundle, "b", never, all_exits=False, _tensor=bright)
     assert len(asked) == 2
     assert not np.array_equal(one.probs, two.probs)

@@ -42,6 +42,7 @@ def page():
 
 def open_page(**session) -> AppTest:
     at = AppTest.from_function(page, default_timeout=60)
+    at.session_state["whatif_open"] = True
     for key, value in session.items():
         at.session_state[key] = value
     return at.run()
