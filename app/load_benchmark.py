@@ -96,12 +96,14 @@ class Replicas:
     Attributes:
         origin: whose numbers.
         users: people at once.
+        rows: per kind of action, while both servers were there.
         errors_after_kill: answers that failed for good.
         seconds_until_all_back: from the kill until everybody had an answer again.
     """
 
     origin: Origin
     users: int
+    rows: tuple[ActionTimes, ...]
     errors_after_kill: int
     seconds_until_all_back: float
 
@@ -178,6 +180,7 @@ def _replicas(raw: dict[str, Any]) -> Replicas:
     return Replicas(
         origin=origin(raw),
         users=count(raw["users"]),
+        rows=tuple(map(_action, raw["rows"])),
         errors_after_kill=count(raw["errors_after_kill"]),
         seconds_until_all_back=number(raw["seconds_until_all_back"]),
     )

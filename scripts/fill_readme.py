@@ -27,7 +27,8 @@ from dvt_core.training.study_card import ablation_table, baseline_table, criteri
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
-BENCHMARK = ROOT / "assets" / "benchmarks" / "imagenet.json"
+BENCHMARKS = ROOT / "assets" / "benchmarks"
+BENCHMARK = BENCHMARKS / "imagenet.json"
 BLOCK = r"(<!-- filled by scripts/fill_readme.py: {name} -->\n).*?(<!-- end -->)"
 SAMPLES = "assets/pictures"
 PICTURES = ("pepper.jpg", "dromedary.jpg", "basketball.jpg")
@@ -45,6 +46,7 @@ def filled(text: str) -> str:
         ("train", train_block(bundles)),
         ("architectures", architectures_block()),
         ("speed", speed_block()),
+        ("served", served_block()),
     ):
         pattern = re.compile(BLOCK.format(name=name), re.DOTALL)
         text = pattern.sub(lambda match, b=block: f"{match[1]}{b}\n{match[2]}", text)
@@ -177,6 +179,40 @@ def speed_block() -> str:
                 f"| {row['time_ratio']:.2f}x less |"
             )
     return f"{device}, {first['date']}, float32, medians:\n\n" + "\n".join(rows)
+
+
+def served_block() -> str:
+    """How long a class waits, with one server and with two; what was left behind by many visits."""
+    load, pair, soak = (
+        json.loads((BENCHMARKS / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("load", "replicas", "soak")
+    )
+    two = {row["action"]: row for row in pair["rows"]}
+    low, high = load["think_s"]
+    lines = [
+        f"{load['device']}, {load['date'][:10]}; {load['users']} people, each doing something "
+        f"every {low:g} to {high:g} s; seconds of waiting (half of them / 95 %):",
+        "",
+        "| action | one server | two behind nginx, same machine | aim |",
+        "|---|---|---|---|",
+    ]
+    for row in load["rows"]:
+        other, bar = two.get(row["action"]), row["bar_p95"]
+        cells = [f"{each['p50']:.2f} / {each['p95']:.2f}" if each else "" for each in (row, other)]
+        aim = f"95 % in {bar:g}" if bar else ""
+        lines.append(f"| {row['action']} | {' | '.join(cells)} | {aim} |")
+    errors, wrong = (sum(row[key] for row in load["rows"]) for key in ("errors", "wrong"))
+    memory = load["memory_mb"]
+    lines += [
+        "",
+        f"One server: {errors} errors, {wrong} wrong or foreign answers; memory "
+        f"{memory['warm']:,.0f} MB before, {memory['peak']:,.0f} MB at most. "
+        f"{soak['uploads']:,} uploads over {soak['sessions']} visits: {soak['errors']} errors, "
+        f"memory grew by {soak['growth_mb_after_200']:.0f} MB after the first 200. Of the pair one "
+        f"was killed: {pair['errors_after_kill']} further errors, everybody was back within "
+        f"{pair['seconds_until_all_back']:.0f} s.",
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -40,9 +40,9 @@ from dvt_core.bundle import DEFAULT
 from dvt_core.evaluate import device_name
 from scripts.load.person import Person
 from scripts.load.pictures import Answers
-from scripts.load.school_class import about_here, warm_up
+from scripts.load.school_class import Plan, about_here, warm_up
 from scripts.load.server import ROOT, Server
-from scripts.load.tally import OPEN, Tally
+from scripts.load.tally import ACTIONS, AT_ONCE, OPEN, Tally
 from scripts.load.visitor import Lost
 from tests.ui.browser import FLAGS, is_healthy, metric, move, threshold_slider, tile
 
@@ -277,7 +277,7 @@ async def hold_class(
         await warm_up(answers, replica.address)
     before, after = Tally(), Tally()
     pupils = _pupils("a", users, answers, before, proxy.address)
-    await asyncio.gather(*(pupil.open() for pupil in pupils))
+    await asyncio.gather(*(pupil.open(AT_ONCE) for pupil in pupils))
     drawn = Counter(pupil.replica for pupil in pupils)
     lesson = Lesson()
     visitor = threading.Thread(target=_browse, args=(proxy.address, lesson))
@@ -305,7 +305,8 @@ async def hold_class(
 
 def _pupils(row: str, n: int, answers: Answers, tally: Tally, address: str) -> list[Pupil]:
     names = [f"{row}{number}" for number in range(n)]
-    return [Pupil(name, answers, answers.photos(name, 2), tally, address) for name in names]
+    think_s = Plan.think_s
+    return [Pupil(n, answers, answers.photos(n, 2), tally, address, think_s) for n in names]
 
 
 async def _stay(pupil: Pupil, seconds: float) -> None:
@@ -334,6 +335,7 @@ def _report(
     return {
         "users": sum(drawn.values()),
         "on_each_replica": dict(drawn),
+        "rows": [before.rows[a].as_json(a) for a in ACTIONS if a in before.rows],  # until the kill
         "on_the_killed_one": len(hit),
         "errors_before_kill": before.errors,
         # An action that was under way, or the first one on the dead connection, is lost.
@@ -353,7 +355,7 @@ def main() -> int:
     """Runs the trial, prints and writes what happened; 1 if anybody was let down."""
     parser = argparse.ArgumentParser(prog="scripts.replicas", description=__doc__.split("\n")[0])
     parser.add_argument("--users", type=int, default=60)
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seconds", type=float, default=90.0)
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
     answers = Answers.of(DEFAULT)

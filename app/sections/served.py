@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import streamlit as st
@@ -80,12 +80,7 @@ def _load(load: Load) -> None:
             count=f"{sum(row.n for row in load.rows):,}",
         )
     )
-    st.table(
-        [_cells(row) for row in load.rows],
-        border="horizontal",
-        hide_index=True,
-        alt=say("How long people waited"),
-    )
+    _waits(load.rows)
     _meanwhile(load)
     words = say(
         "Half waited no longer than p50, 95 % no longer than p95: from the click to the answer, "
@@ -117,6 +112,15 @@ def _meanwhile(load: Load) -> None:
                 end=end,
             )
         )
+
+
+def _waits(rows: Sequence[ActionTimes]) -> None:
+    st.table(
+        [_cells(row) for row in rows],
+        border="horizontal",
+        hide_index=True,
+        alt=say("How long people waited"),
+    )
 
 
 def _cells(row: ActionTimes) -> dict[str, str]:
@@ -179,7 +183,9 @@ def _replicas(replicas: Replicas) -> None:
             errors=f"{replicas.errors_after_kill:,}",
         )
     )
-    st.caption(_measured(replicas.origin))
+    _waits(replicas.rows)
+    words = say("How long they waited while both were there.")
+    st.caption(f"{words} {_measured(replicas.origin)}")
 
 
 def _measured(origin: Origin) -> str:

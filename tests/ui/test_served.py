@@ -37,7 +37,13 @@ SOAK = ABOUT | {
     "files": {"warm": 30, "end": 30},
     "temporary": {"warm": 0, "end": 0},
 }
-REPLICAS = ABOUT | {"users": 20, "errors_after_kill": 1, "seconds_until_all_back": 2.25, "gzip": {}}
+REPLICAS = ABOUT | {
+    "users": 20,
+    "rows": LOAD["rows"][:1],
+    "errors_after_kill": 1,
+    "seconds_until_all_back": 2.25,
+    "gzip": {},
+}
 SIDE = {"median_ms": 8.0, "p10_ms": 7.0, "p90_ms": 9.0}
 BENCH = ABOUT | {
     "inference": {
