@@ -9,7 +9,7 @@ from dataclasses import replace
 import streamlit as st
 import torch
 
-from app.services import BY_WEIGHTS, get_model, get_worker
+from app import services
 from dvt_core.bundle import Bundle
 from dvt_core.inference import classify
 from dvt_core.model import DynamicViT
@@ -44,14 +44,14 @@ def predict(
     stop = None if longest is None else _stop(longest, thresholds)
     known = runs.get((last, True) if all_exits else (stop, False))
     if stop is None or known is None:
-        model, worker = get_model(bundle), get_worker()
+        model, worker = services.get_model(bundle), services.get_worker()
         run = worker.run(_quickest, model, _tensor, thresholds, all_exits)
         runs[run.records[-1].exit_index, all_exits] = run
         return run
     return replace(known, exit_index=stop, thresholds=thresholds)
 
 
-@st.cache_resource(max_entries=512, show_spinner=False, hash_funcs=BY_WEIGHTS)
+@st.cache_resource(max_entries=512, show_spinner=False, hash_funcs=services.BY_WEIGHTS)
 def _runs(bundle: Bundle, picture: str) -> dict[tuple[int | None, bool], Prediction]:
     """A picture's runs by (last computed exit, whether all were asked for)."""
     return {}
@@ -74,7 +74,7 @@ def _quickest(
     while not runs or (
         len(runs) < RUNS
         and time.perf_counter() - began < RUNS_S
-        and get_worker().waiting <= 1  # this run itself
+        and services.get_worker().waiting <= 1  # this run itself
     ):
         runs += classify(model, image, thresholds, all_exits=all_exits)
     return min(runs, key=lambda run: run.records[-1].milliseconds)

@@ -19,7 +19,7 @@ import numpy as np
 import streamlit as st
 import torch
 
-from app.benchmark import Benchmark, load_benchmark
+from app.benchmarks.imagenet import Benchmark, load_benchmark
 from app.serving.watched_work import WatchedWorker
 from app.work.worker import Worker
 from dvt_core.authors import AUTHORS

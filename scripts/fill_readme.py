@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -183,10 +184,7 @@ def speed_block() -> str:
 
 def served_block() -> str:
     """How long a class waits, with one server and with two; what was left behind by many visits."""
-    load, pair, soak = (
-        json.loads((BENCHMARKS / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("load", "replicas", "soak")
-    )
+    load, pair = map(_benchmark, ("load", "replicas"))
     two = {row["action"]: row for row in pair["rows"]}
     low, high = load["think_s"]
     lines = [
@@ -206,13 +204,22 @@ def served_block() -> str:
     lines += [
         "",
         f"One server: {errors} errors, {wrong} wrong or foreign answers; memory "
-        f"{memory['warm']:,.0f} MB before, {memory['peak']:,.0f} MB at most. "
-        f"{soak['uploads']:,} uploads over {soak['sessions']} visits: {soak['errors']} errors, "
-        f"memory grew by {soak['growth_mb_after_200']:.0f} MB after the first 200. Of the pair one "
-        f"was killed: {pair['errors_after_kill']} further errors, everybody was back within "
+        f"{memory['warm']:,.0f} MB before, {memory['peak']:,.0f} MB at most. Of the pair one was "
+        f"killed: {pair['errors_after_kill']} further errors, everybody was back within "
         f"{pair['seconds_until_all_back']:.0f} s.",
     ]
+    if (BENCHMARKS / "soak.json").exists():
+        soak = _benchmark("soak")
+        lines[-1] += (
+            f" {soak['uploads']:,} uploads over {soak['sessions']} visits: {soak['errors']} "
+            f"errors, {soak['wrong']} wrong answers, memory {soak['growth_mb_after_200']:+.0f} MB "
+            "after the first 200."
+        )
     return "\n".join(lines)
+
+
+def _benchmark(name: str) -> dict[str, Any]:
+    return json.loads((BENCHMARKS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

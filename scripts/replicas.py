@@ -277,6 +277,8 @@ async def hold_class(
         await warm_up(answers, replica.address)
     before, after = Tally(), Tally()
     pupils = _pupils("a", users, answers, before, proxy.address)
+    # Drawing their photos later would hold up this program, and with it everybody's pings.
+    late = _pupils("b", users, answers, after, proxy.address)
     await asyncio.gather(*(pupil.open(AT_ONCE) for pupil in pupils))
     drawn = Counter(pupil.replica for pupil in pupils)
     lesson = Lesson()
@@ -297,7 +299,6 @@ async def hold_class(
     _raise(lesson)
     await asyncio.sleep(max(0.0, lesson.killed_at + seconds / 3 - time.monotonic()))
     await asyncio.to_thread(replicas[lesson.victim].start_again)
-    late = _pupils("b", users, answers, after, proxy.address)
     await asyncio.gather(*(pupil.open() for pupil in late))
     await asyncio.gather(*(_stay(pupil, seconds / 3) for pupil in late), *work)
     return _report(lesson, (before, after), hit, drawn, Counter(pupil.replica for pupil in late))

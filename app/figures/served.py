@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
+from app.benchmarks.served import Soak
 from app.figures.theme import NEUTRAL
 from app.language import say
-from app.load_benchmark import Soak
 
 SETTLED = 200  # uploads after which the memory is held against the end
 

@@ -27,8 +27,9 @@ from app.language import say
 from app.linked import linked_choice
 from app.services import BY_WEIGHTS
 from app.serving.access import DATA_ROOT, allowed_folder, refusal
-from app.work.job_panel import current_job, forget_job, job_panel, start_job
-from app.work.jobs import DONE, Job, patient_run
+from app.work.job_panel import current_job, forget_job, is_crowded, job_panel, start_job
+from app.work.jobs import DONE, Job
+from app.work.slices import patient_run
 from dvt_core.batch import Batch, run_batch
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
@@ -235,7 +236,7 @@ def _work(bundle: Bundle) -> Callable[[Job, Offer, Callable[[int, int], None]], 
             if is_short:
                 thumbs[place] = _thumb(image)
 
-        run = patient_run(job, worker.run_while)
+        run = patient_run(job, worker.run_while, is_crowded)
         batch = run_batch(
             model, offer.sources, names, data=offer.title, run=run, step=step, keep=keep
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.benchmarks.speed import Adaptive, Bench, Spread, load_bench
 from app.language import say
-from app.own_benchmark import Adaptive, Bench, Spread, load_bench
 from dvt_core.errors import InputError
 
 

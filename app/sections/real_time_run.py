@@ -19,7 +19,9 @@ from app import services
 from app.figures.exits import word
 from app.intake.dataset_fetch import find_test_images, open_test_images
 from app.language import say
-from app.work.jobs import Job, patient_run
+from app.work.job_panel import is_crowded
+from app.work.jobs import Job
+from app.work.slices import patient_run
 from dvt_core.bundle import Bundle
 from dvt_core.data_sources import DATASETS
 from dvt_core.errors import InputError
@@ -75,7 +77,7 @@ def measuring(bundle: Bundle, thresholds: tuple[float, ...]) -> Callable[[Job], 
 
     def work(job: Job) -> Measured:
         timings: list[Timing] = []
-        run = patient_run(job, worker.run_while)
+        run = patient_run(job, worker.run_while, is_crowded)
         for index, size in enumerate(BATCH_SIZES):
             tell = _progress(job, index, words[index])
             part = _share(model, run, thresholds, images, size, timings)

@@ -7,10 +7,7 @@ from typing import TypeVar
 
 import streamlit as st
 
-from app.benchmark_file import Origin
-from app.figures.served import memory_alt, memory_figure
-from app.language import later, say, say_later
-from app.load_benchmark import (
+from app.benchmarks.served import (
     ActionTimes,
     Load,
     Replicas,
@@ -19,6 +16,9 @@ from app.load_benchmark import (
     load_replicas,
     load_soak,
 )
+from app.benchmarks.stored import Origin
+from app.figures.served import memory_alt, memory_figure
+from app.language import later, say, say_later
 from dvt_core.errors import InputError
 
 # As the load test calls them (scripts/load).

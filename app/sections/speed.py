@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import services
-from app.benchmark import COMMAND, Benchmark, ForwardRow, ThroughputRow
+from app.benchmarks.imagenet import COMMAND, Benchmark, ForwardRow, ThroughputRow
 from app.figures.paper_words import claim_words
 from app.language import later, say, say_later
 from dvt_core.paper import select

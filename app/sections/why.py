@@ -29,8 +29,9 @@ from app.intake.pictures import Picture, View
 from app.language import later, say, say_later
 from app.linked import linked_choice
 from app.sections.why_maps import show_maps
-from app.work.job_panel import current_job, forget_job, job_panel, start_job
-from app.work.jobs import Job, patient_run
+from app.work.job_panel import current_job, forget_job, is_crowded, job_panel, start_job
+from app.work.jobs import Job
+from app.work.slices import patient_run
 from dvt_core.bundle import Bundle
 from dvt_core.config import DVTConfig
 from dvt_core.errors import InputError
@@ -233,7 +234,7 @@ def _work(bundle: Bundle, view: View, key: Key) -> Callable[[Job], tuple[Attribu
             def step(done: float, index: int) -> None:
                 job.step(done, words[index])
 
-            run = patient_run(job, worker.run_while)
+            run = patient_run(job, worker.run_while, is_crowded)
             result = attribute(model, view.tensor, targets, method, run=run, step=step)
             kept.put(key, result)
         return result

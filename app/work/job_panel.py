@@ -46,6 +46,12 @@ def start_job(key: str, title: str, work: Callable[[Job], Any], kind: str = COMP
     st.session_state[_key(key)] = job
 
 
+def is_crowded() -> bool:
+    """Whether more than one visitor has the app open."""
+    manager = getattr(runtime.get_instance(), "_session_mgr", None) if runtime.exists() else None
+    return manager is not None and manager.num_active_sessions() > 1
+
+
 class Presence:
     """Whether a visitor still has the page open, or had it a moment ago."""
 

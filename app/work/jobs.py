@@ -16,13 +16,12 @@ from threading import Event, Lock, Thread, current_thread
 from typing import Any
 
 from app.language import say
-from app.work.call import LEAVE_S, Busy, Withdrawn
+from app.work.call import LEAVE_S
 from dvt_core.errors import InputError
 
 WAITING, RUNNING, DONE, FAILED, CANCELLED = "waiting", "running", "done", "failed", "cancelled"
 OPEN = (WAITING, RUNNING)
 SETTLED_S = 0.5  # a pace measured over less says nothing
-RETRY_S, PATIENCE_S = 0.2, 20.0  # between two tries of a busy worker; after the first refusal
 LEFT_S, MAX_LEFT = 5.0, 3  # a cancelled job that takes no step is left behind; so many at a time
 
 logger = logging.getLogger(__name__)
@@ -153,36 +152,6 @@ class Job:
             self.fraction = 1.0 if state == DONE else self.fraction
             self._work = None  # it may hold pictures; the session keeps the job, not those
             self.state = state  # the last: the page reads the rest once it says so
-
-
-def patient_run(job: Job, run: Callable[..., Any]) -> Callable[..., Any]:
-    """The worker's `run` for a job: pictures that people look at go first, the job tries again.
-
-    A cancel ends the job at once, also while it waits for its turn or its answer. After
-    `PATIENCE_S` of refusals the job fails, so that a worker that hangs does not hold the queue for
-    ever. Errors of the function are passed on.
-
-    Args:
-        job: asked while it waits and before every new try.
-        run: `Worker.run_while`.
-    """
-
-    def patiently(function: Callable[..., Any], *args: Any) -> Any:
-        until = None
-        while True:
-            try:
-                return run(job.goes_on, function, *args)
-            except Withdrawn:
-                raise Cancelled from None
-            except Busy:
-                now = time.monotonic()
-                until = until or now + PATIENCE_S
-                if now >= until:
-                    raise
-            time.sleep(RETRY_S)
-            job.step(job.fraction)
-
-    return patiently
 
 
 class JobQueue:

@@ -47,6 +47,7 @@ def _arguments() -> argparse.Namespace:
     long = commands.add_parser("soak", help="uploads over sessions that come and go")
     long.add_argument("--sessions", type=int, default=100)
     long.add_argument("--uploads", type=int, default=2000)
+    long.add_argument("--at-once", type=int, default=5, help="tabs that are open together")
     long.add_argument("--out", type=Path, help="write the numbers into this file")
     long.set_defaults(run=_soak)
     one = commands.add_parser("cost", help="processor time of the server per action")
@@ -79,7 +80,7 @@ def _class(args: argparse.Namespace, answers: Answers, server: Server | Elsewher
 
 
 def _soak(args: argparse.Namespace, answers: Answers, server: Server) -> int:
-    plan = soak.Plan(args.sessions, args.uploads)
+    plan = soak.Plan(args.sessions, args.uploads, args.at_once)
     soaked = asyncio.run(soak.measure(plan, answers, server))
     print(soaked.tally.table())
     print(

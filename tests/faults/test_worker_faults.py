@@ -11,7 +11,8 @@ import torch
 from app import cascade_runs, services
 from app.work import jobs, worker
 from app.work.call import Busy, GivenUp, Withdrawn
-from app.work.jobs import CANCELLED, DONE, Job, JobQueue, patient_run
+from app.work.jobs import CANCELLED, DONE, Job, JobQueue
+from app.work.slices import patient_run
 from app.work.worker import Worker
 from tests.ui.driver import html, open_app
 

@@ -102,5 +102,5 @@ def test_pages_fit_a_phone_in_the_dark(browser, address, path):
 
 def test_every_answer_carries_the_security_headers(address):
     with urllib.request.urlopen(address, timeout=PATIENCE_S) as answer:
-        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"

@@ -8,16 +8,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from app import services
-from app.intake import paste, tray
+from app import cascade_runs, services
+from app.intake import paste, sample_sheet, tray
 from app.intake.crop import framed
 from app.intake.pictures import Picture, get_view, unlike_note
+from app.intake.thumbs import thumbnail
 from dvt_core.errors import InputError
 from dvt_core.images import Crop, Preprocess, open_image
 from dvt_core.samples import list_samples
-from tests.ui.driver import captions, metrics, open_app
+from tests.ui.driver import captions, html, metrics, open_app
 from tests.ui.node import call_js
 from tests.ui.tiny_model import WORDS, png, write_bundle
 
@@ -170,9 +173,9 @@ def test_the_box_refuses_in_the_browser_what_python_would_refuse():
 
 def seen_by_the_model(at, monkeypatch):
     """The tensors that the model was called with in the next run."""
-    tensors, real = [], services.classify
+    tensors, real = [], cascade_runs.classify
     monkeypatch.setattr(
-        services, "classify", lambda m, x, *a, **k: tensors.append(x) or real(m, x, *a, **k)
+        cascade_runs, "classify", lambda m, x, *a, **k: tensors.append(x) or real(m, x, *a, **k)
     )
     at.run()
     assert not at.exception
@@ -425,3 +428,18 @@ def test_a_test_image_stays_in_the_link_and_in_hand_on_other_pages(test_set):
     at.query_params.clear()
     at.switch_page("views/look.py").run()
     assert colour_of(at) == (2, 1)
+
+
+def test_the_samples_pictures_stand_in_a_sheet_that_browsers_keep(models_dir):
+    shown = html(open_app())
+    address = re.search(r'@import url\("(samples/[0-9a-f]{32}\.css)"\)', shown)[1]
+    client = TestClient(Starlette(routes=sample_sheet.ROUTES))
+    answer = client.get(f"/{address}")
+    assert answer.headers["content-type"].startswith("text/css")
+    assert "immutable" in answer.headers["cache-control"]
+    samples = list_samples(services.get_bundle("tiny").class_names)
+    for sample in samples:
+        picture = thumbnail(Picture(sample.path.read_bytes(), sample.title))
+        assert f".st-key-sample_{sample.id} button{{background-image:url(data:" in answer.text
+        assert picture in answer.text and picture not in shown
+    assert client.get("/samples/00.css").status_code == 404

@@ -8,9 +8,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.intake import dataset_fetch
-from app.work import job_panel, jobs
+from app.work import job_panel, slices
 from app.work.job_panel import AWAY_S, Presence, job_words
-from app.work.jobs import CANCELLED, DONE, FAILED, RUNNING, WAITING, Job, JobQueue, patient_run
+from app.work.jobs import CANCELLED, DONE, FAILED, RUNNING, WAITING, Job, JobQueue
+from app.work.slices import patient_run
 from app.work.worker import Busy
 from dvt_core.errors import InputError
 from tests.ui.driver import captions
@@ -119,7 +120,7 @@ def test_a_job_whose_worker_is_busy_tries_again_and_a_cancel_ends_it_soon():
 
 
 def test_only_a_busy_worker_is_asked_again_and_not_for_ever(monkeypatch):
-    monkeypatch.setattr(jobs, "RETRY_S", 0.001)
+    monkeypatch.setattr(slices, "RETRY_S", 0.001)
     job, errors = Job("maps", "a"), [Busy("busy"), Busy("busy")]
 
     def run(is_wanted, function, *args):
@@ -132,7 +133,7 @@ def test_only_a_busy_worker_is_asked_again_and_not_for_ever(monkeypatch):
     with pytest.raises(InputError, match="no such class"):
         patient_run(job, run)(divmod, 7, 2)
     assert len(errors) == 1  # not asked again
-    monkeypatch.setattr(jobs, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(slices, "PATIENCE_S", 0.01)
     errors += [Busy("busy")] * 10_000
     with pytest.raises(Busy):
         patient_run(job, run)(divmod, 7, 2)
@@ -360,3 +361,18 @@ def test_panel_of_a_second_job_of_one_visitor_is_refused_in_words(queue):
     assert at.session_state["shown"] == (RUNNING, None)  # the first goes on
     gate.let_through.set()
     ended(at.session_state["job_test"])
+
+
+def test_a_job_rests_as_long_as_it_worked_while_others_are_here(monkeypatch):
+    now, rests = [0.0], []
+    monkeypatch.setattr(slices.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(slices.time, "sleep", rests.append)
+
+    def run(goes_on, function, *args):
+        now[0] += args[0]
+        return function(*args)
+
+    for is_crowded in (True, False):
+        patiently = patient_run(Job("maps", "a"), run, lambda answer=is_crowded: answer)
+        assert [patiently(abs, seconds) for seconds in (0.125, 0.25, 9.0)] == [0.125, 0.25, 9.0]
+    assert rests == [0.125, 0.25, slices.LONGEST_REST_S]

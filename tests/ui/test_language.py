@@ -10,12 +10,12 @@ from itertools import chain
 import pytest
 
 from app import language
-from app.benchmark import load_benchmark
+from app.benchmarks.imagenet import load_benchmark
+from app.benchmarks.served import load_load, load_replicas, load_soak
+from app.benchmarks.speed import load_bench
 from app.figures.paper_words import claim_words, setting_words, source_words
 from app.language import FILE, LANGUAGES, chinese, say_later
 from app.live import sentences
-from app.load_benchmark import load_load, load_replicas, load_soak
-from app.own_benchmark import load_bench
 from app.sections.microscope_data import SCOPES
 from app.sections.paper import EXPERIMENTS
 from dvt_core.outcomes import OUTCOMES

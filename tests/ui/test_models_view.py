@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import services
-from app.benchmark import load_benchmark
+from app.benchmarks.imagenet import load_benchmark
 from app.sections.local_folder import RELEASED
 from app.sections.paper import EXPERIMENTS
 from dvt_core.macs import exit_macs

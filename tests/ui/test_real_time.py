@@ -72,7 +72,8 @@ def pretend(monkeypatch, adaptive: float, full: float, macs: float, sizes=(1, 16
 
 
 def test_real_time_runs_nothing_unasked(models_dir, monkeypatch):
-    monkeypatch.setattr(services.get_worker(), "run", lambda *a, **k: pytest.fail("it ran"))
+    for way in ("run", "run_while"):
+        monkeypatch.setattr(services.get_worker(), way, lambda *a, **k: pytest.fail("it ran"))
     at = open_page()
     assert not at.exception and not at.table
     assert "about 8 seconds" in words(at)
@@ -80,8 +81,13 @@ def test_real_time_runs_nothing_unasked(models_dir, monkeypatch):
 
 def test_real_time_measures_in_the_worker_and_shows_both_batch_sizes(models_dir, monkeypatch):
     worker, calls = services.get_worker(), []
-    plain = worker.run
-    monkeypatch.setattr(worker, "run", lambda f, *a: calls.append(f.__name__) or plain(f, *a))
+    plain, patient = worker.run, worker.run_while
+
+    def counted(goes_on, function, *args):
+        calls.append(function.__name__)
+        return patient(goes_on, function, *args)
+
+    monkeypatch.setattr(worker, "run_while", counted)
     at = press(open_page())
     assert not at.exception and not at.warning
     assert [row["batch"] for row in rows(at)] == ["1", "16"]
@@ -190,7 +196,7 @@ def test_real_time_says_when_the_model_is_busy(models_dir, monkeypatch):
     def busy(*args):
         raise InputError("the model is busy with 64 other pictures, try again shortly")
 
-    monkeypatch.setattr(services.get_worker(), "run", busy)
+    monkeypatch.setattr(services.get_worker(), "run_while", busy)
     at = press(open_page())
     assert not at.exception and not at.table
     assert at.warning[0].value.startswith("Measuring: the model is busy")

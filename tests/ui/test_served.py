@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from app import benchmark_file
+from app.benchmarks import stored as stored_files
+from app.benchmarks.served import load_load, load_replicas, load_soak
+from app.benchmarks.speed import load_bench
 from app.figures.served import SETTLED, memory_alt, memory_figure
-from app.load_benchmark import load_load, load_replicas, load_soak
-from app.own_benchmark import load_bench
 from tests.ui.driver import MODELS, captions, figure, open_app, rows
 
 ABOUT = {"device": "A made-up processor", "date": "2026-11-25T10:00:00+00:00", "commit": "abc1234"}
@@ -61,7 +61,7 @@ READ = {"load": load_load, "soak": load_soak, "replicas": load_replicas, "bench"
 @pytest.fixture
 def stored(models_dir, tmp_path, monkeypatch):
     """Made-up measurements, used by the app during the test."""
-    monkeypatch.setattr(benchmark_file, "FOLDER", tmp_path)
+    monkeypatch.setattr(stored_files, "FOLDER", tmp_path)
     for name, content in FILES.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     return tmp_path

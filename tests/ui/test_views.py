@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app import services
+from app import cascade_runs, services
 from dvt_core.images import Preprocess, open_image
 from dvt_core.inference import classify
 from dvt_core.samples import list_samples
@@ -40,7 +40,7 @@ def test_look_stops_where_the_threshold_says(models_dir, threshold, stop):
 def test_look_computes_later_exits_only_when_asked(models_dir, monkeypatch):
     calls = []
     monkeypatch.setattr(
-        services, "classify", lambda *a, **k: calls.append(k["all_exits"]) or classify(*a, **k)
+        cascade_runs, "classify", lambda *a, **k: calls.append(k["all_exits"]) or classify(*a, **k)
     )
     at = open_app(threshold="0.0")
     assert calls and not any(calls)

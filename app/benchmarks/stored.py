@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from dvt_core.errors import InputError
 
-FOLDER = Path(__file__).resolve().parents[1] / "assets" / "benchmarks"
+FOLDER = Path(__file__).resolve().parents[2] / "assets" / "benchmarks"
 T = TypeVar("T")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from app.benchmark_file import Origin, count, number, origin, read_benchmark, text
+from app.benchmarks.stored import Origin, count, number, origin, read_benchmark, text
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from app.benchmark_file import Origin, number, origin, read_benchmark, text
+from app.benchmarks.stored import Origin, number, origin, read_benchmark, text
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from dvt_core.errors import InputError
 
-BENCHMARK = Path(__file__).resolve().parents[1] / "assets" / "benchmarks" / "imagenet.json"
+BENCHMARK = Path(__file__).resolve().parents[2] / "assets" / "benchmarks" / "imagenet.json"
 COMMAND = "make bench-imagenet"
 
 
