@@ -17,6 +17,9 @@ BIN := .venv/bin
 # processes run) on few cores; `make app OMP_NUM_THREADS=4` overrules it.
 export OMP_NUM_THREADS ?= 1
 
+# glibc keeps a pool of freed memory per thread, and a server has many threads: two pools do.
+export MALLOC_ARENA_MAX ?= 2
+
 .PHONY: app test faults bench bench-imagenet load soak readme screenshots setup dev fuzz lint replicas clean hostile
 .DEFAULT_GOAL := app
 

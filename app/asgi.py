@@ -90,11 +90,13 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     print(f"Ready: http://{host}:{st.get_option('server.port')}  (Ctrl+C ends it)", flush=True)
     log.event("ready", s=round(time.perf_counter() - began, 1))
     drawing = asyncio.create_task(_draw_every_page())
-    async with ending_expired_sessions():
-        yield
-    drawing.cancel()
-    await anyio.to_thread.run_sync(_end_work)
-    log.event("stop")
+    try:
+        async with ending_expired_sessions():
+            yield
+    finally:
+        drawing.cancel()
+        await anyio.to_thread.run_sync(_end_work)
+        log.event("stop")
 
 
 log.install()  # before the server's first line

@@ -6,6 +6,7 @@ import os
 import shlex
 import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
@@ -60,6 +61,21 @@ class Offer:
         """Keeps the pictures at least until the job has ended."""
         if self.held is not None and job is not None:
             self.held.is_needed = partial(_is_open, weakref.ref(job))
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keeps the pictures meanwhile, before there is a job that needs them."""
+        held = self.held
+        if held is None:
+            yield
+            return
+        before = held.is_needed
+        held.is_needed = meanwhile = lambda: True
+        try:
+            yield
+        finally:
+            if held.is_needed is meanwhile:
+                held.is_needed = before
 
 
 def spread(sources: Sequence[Source]) -> tuple[Source, ...]:

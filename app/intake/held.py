@@ -79,13 +79,16 @@ def hold(sources: Sequence[Source], size: int) -> Held:
     room = limit("DVT_BATCH_MB_ALL")
     with _lock:
         alive = [held for ref in _batches if (held := ref()) is not None and not held.is_dropped]
-        for held in alive:
-            if sum(each.size for each in alive) + size > room and not held.is_needed():
-                held.drop()
-        if sum(each.size for each in alive) + size > room:
+        idle = [held for held in alive if not held.is_needed()]
+        over = sum(held.size for held in alive) + size - room
+        if over > sum(held.size for held in idle):  # then nobody loses anything for it
             raise InputError(
                 say("other visitors' batches fill this server's memory, try again in some minutes")
             )
+        for held in idle:
+            if over > 0:
+                over -= held.size
+                held.drop()
         new = Held(sources, size)
         _batches[:] = [weakref.ref(held) for held in (*alive, new) if not held.is_dropped]
     return new
@@ -120,9 +123,9 @@ class Tray(Sequence[Picture]):
 
     def keep(self, pictures: tuple[Picture, ...]) -> None:
         """Replaces the pictures; other trays make room if all together have too much."""
-        self._pictures = pictures
         room = limit("DVT_TRAY_MB_ALL")
-        with _lock:
+        with _lock:  # others' calls shorten this tray, too
+            self._pictures = pictures
             trays = list(_trays)
             over = sum(tray.size for tray in trays) - room
             while over > 0 and (largest := max(trays, key=_can_leave)) and _can_leave(largest):

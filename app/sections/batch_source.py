@@ -219,8 +219,9 @@ def _start(bundle: Bundle, offer: Offer) -> None:
 
         return work(job, offer, step)
 
-    start_job(KEY, say("Running {title}", title=plain(offer.title)), run)
-    offer.keep_for(current_job(KEY))
+    with offer.kept():  # from now on no other visitor's batch takes its place
+        start_job(KEY, say("Running {title}", title=plain(offer.title)), run)
+        offer.keep_for(current_job(KEY))
 
 
 def _work(bundle: Bundle) -> Callable[[Job, Offer, Callable[[int, int], None]], Shown]:

@@ -16,6 +16,7 @@ Settings (environment):
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 from collections import Counter, OrderedDict
@@ -36,7 +37,9 @@ MB = 10**6
 SMALL = 24 * MB
 OWN, ALL = 413, 503  # refused because of this visitor's files; of everybody's
 RETRY_S, EXPIRE_S = 30, 10
+STALLED_S = 60  # between two pieces of an upload
 MAX_TOLD = 256  # visitors whose refusals are kept until they have seen them
+logger = logging.getLogger(__name__)
 _UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+$")
 
 # The parser of forms would write files above 1 MB to the disk, and the pages promise otherwise.
@@ -122,7 +125,11 @@ class UploadLimits:
 
         async def receive_within_limits() -> Message:
             nonlocal received
-            message = await receive()
+            try:
+                async with asyncio.timeout(STALLED_S):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, "The upload came to a halt.\n") from None
             size = len(message.get("body", b""))
             # Its own file is on its way already, and must not be one too many.
             if size and (status := self._refusal(session, size, files=-1)):
@@ -135,6 +142,7 @@ class UploadLimits:
         try:
             await self._app(scope, receive_within_limits, send)
         finally:
+            _forget_if_gone(session)
             _subtract(self._files, session, 1)
             _subtract(self._bytes, session, received)
 
@@ -152,6 +160,15 @@ _WORDS = {
     OWN: "You have too many files, or too large ones, on this server. Remove some.\n",
     ALL: "The files of all visitors fill this server's memory. Try again later.\n",
 }
+
+
+def _forget_if_gone(session: str) -> None:
+    """Lets a file go that arrived when its visit was over; Streamlit would keep it for ever."""
+    if not runtime.exists():
+        return
+    server = runtime.get_instance()
+    if server._session_mgr.get_session_info(session) is None:
+        server.uploaded_file_mgr.remove_session_files(session)
 
 
 def _announced(scope: Scope) -> int:
@@ -219,7 +236,10 @@ async def ending_expired_sessions(every_s: float = EXPIRE_S) -> AsyncIterator[No
     async def forever() -> None:
         while True:
             await asyncio.sleep(every_s)
-            end_expired_sessions()
+            try:
+                end_expired_sessions()
+            except Exception:  # the next round must come all the same
+                logger.exception("expired visits were not ended")
 
     task = asyncio.create_task(forever())
     try:

@@ -13,6 +13,7 @@ from tempfile import SpooledTemporaryFile
 
 import pytest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,7 +24,7 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.session_manager import SessionInfo
 from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
 
-from app.intake import held, upload_box
+from app.intake import batch_intake, held, upload_box
 from app.intake.held import MB, Held, Tray, hold
 from app.intake.pictures import Picture
 from app.serving import uploads
@@ -390,3 +391,57 @@ def test_visits_that_are_over_end_though_nobody_else_comes(monkeypatch):
     now[0] = 61
     assert end_expired_sessions() == 1 and ended == ["first"]
     assert storage.get("second") is not None and end_expired_sessions() == 0
+
+
+def test_a_batch_that_cannot_fit_drives_nobody_out(megabytes):
+    running, idle = batch(6 * MB), batch(3 * MB)
+    running.is_needed = lambda: True
+    with pytest.raises(InputError, match="fill this server's memory"):
+        batch(5 * MB)
+    assert not idle.is_dropped and not running.is_dropped
+    assert not batch(4 * MB).is_dropped and idle.is_dropped
+
+
+def test_a_batch_keeps_its_pictures_from_the_click_on(megabytes):
+    mine = batch_intake.from_files([("a.png", bytes(6 * MB))])
+    assert mine.held is not None
+    with mine.kept(), pytest.raises(InputError):
+        batch(9 * MB)
+    assert not mine.held.is_dropped
+    batch(9 * MB)  # no job was started after all
+    assert mine.held.is_dropped
+
+
+def test_a_file_that_arrives_when_its_visit_is_over_is_forgotten(monkeypatch):
+    shelf, manager = Shelf(), MemoryUploadedFileManager("/x")
+    alive = {"here"}
+    sessions = type("Sessions", (), {"get_session_info": lambda self, s: s in alive or None})()
+    fake = type("Runtime", (), {"uploaded_file_mgr": manager, "_session_mgr": sessions})()
+    monkeypatch.setattr(uploads.runtime, "exists", lambda: True)
+    monkeypatch.setattr(uploads.runtime, "get_instance", lambda: fake)
+    for session in ("here", "gone"):
+        manager.add_file(session, UploadedFileRec("1", "n", "t", bytes(5)))
+        assert asyncio.run(put(shelf.app, session, "2", 50)) == 204
+    assert set(manager.file_storage) == {"here"}
+
+
+def test_an_upload_that_comes_to_a_halt_ends_and_counts_no_more(monkeypatch):
+    monkeypatch.setattr(uploads, "STALLED_S", 0.01)
+
+    async def app(scope, receive, send):
+        await receive()
+        await receive()
+
+    limited, pieces = UploadLimits(app, LIMITS, lambda session: Stored(0, 0, 0)), [bytes(10)]
+
+    async def receive() -> Message:
+        if pieces:
+            return {"type": "http.request", "body": pieces.pop(), "more_body": True}
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    scope = {"type": "http", "method": "PUT", "path": "/_stcore/upload_file/a/1", "headers": []}
+    with pytest.raises(HTTPException) as error:
+        asyncio.run(limited(scope, receive, lambda message: asyncio.sleep(0)))
+    assert error.value.status_code == 408
+    assert not limited._files and not limited._bytes
