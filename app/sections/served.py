@@ -86,7 +86,7 @@ def _load(load: Load) -> None:
         "Half waited no longer than p50, 95 % no longer than p95: from the click to the answer, "
         "without browser and network. People were programs on the same machine, the model was "
         "{model}.",
-        model=load.model,
+        model=f"`{load.model}`",
     )
     st.caption(f"{words} {_measured(load.origin)}")
 
