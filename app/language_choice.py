@@ -8,6 +8,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from app.language import ENGLISH, LANGUAGES, ask_language_of, language
 from app.linked import linked_choice
 from app.live import component
+from app.once_per_run import once_per_run
 
 LANGUAGE = "language"  # session key, and the parameter of the link
 _HTML_NAMES = {"en": "en", "zh": "zh-CN"}  # as the browser and screen readers know them
@@ -15,6 +16,7 @@ _HTML_NAMES = {"en": "en", "zh": "zh-CN"}  # as the browser and screen readers k
 _mount = component("page_language", "page_language.js")
 
 
+@once_per_run  # a page says a hundred sentences
 def _chosen() -> str:
     if get_script_run_ctx(suppress_warning=True) is None:  # a thread that draws no page
         return ENGLISH

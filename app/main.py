@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import streamlit as st
-from PIL import Image
 
 from app.comeback import ask_again_when_back
 from app.components import STYLE
@@ -30,8 +29,6 @@ PAGES = (
     ("models", "models", later("Models & paper")),
 )
 
-st.set_page_config(page_icon=Image.open(FAVICON), layout="wide", initial_sidebar_state=SIDEBAR_PX)
-
 # No page icons: the browser would fetch them from an outside server.
 page = st.navigation(
     [
@@ -41,7 +38,12 @@ page = st.navigation(
 )
 
 forget_uploads(page.url_path)
-st.set_page_config(page_title=f"{page.title} · Dynamic ViT Explorer")
+st.set_page_config(
+    page_title=f"{page.title} · Dynamic ViT Explorer",
+    page_icon=str(FAVICON),
+    layout="wide",
+    initial_sidebar_state=SIDEBAR_PX,
+)
 st.html(STYLE)
 ask_again_when_back()
 

@@ -13,6 +13,7 @@ import streamlit as st
 
 from app import services
 from app.language import say
+from app.once_per_run import once_per_run
 from app.replay.dial import forget
 from app.serving.access import MODEL_ROOT, allowed_folder, check_links
 from dvt_core.bundle import Bundle, list_models
@@ -23,9 +24,12 @@ FOLDERS = "model_folders"  # session key: absolute paths opened in this session
 GONE = "model_gone"  # session key: why a folder was taken off the list, until it was said
 
 
+_bundled = once_per_run(list_models)
+
+
 def choices() -> tuple[str, ...]:
     """Names of the bundled models, then the paths of this session's folders."""
-    return (*list_models(), *st.session_state.get(FOLDERS, ()))
+    return (*_bundled(), *st.session_state.get(FOLDERS, ()))
 
 
 def labels(models: Sequence[str]) -> dict[str, str]:

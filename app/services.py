@@ -20,6 +20,7 @@ import streamlit as st
 import torch
 
 from app.benchmarks.imagenet import Benchmark, load_benchmark
+from app.once_per_run import once_per_run
 from app.serving.watched_work import WatchedWorker
 from app.work.worker import Worker
 from dvt_core.authors import AUTHORS
@@ -67,17 +68,19 @@ def get_worker() -> Worker:
     return WatchedWorker(setup=partial(torch.set_num_threads, threads))
 
 
+# Keys of caches are single strings: Streamlit takes many times longer to hash a nested tuple.
 @lru_cache(maxsize=64)
-def _weights(bundle: Bundle) -> tuple[str, str, str]:
+def _weights(bundle: Bundle) -> str:
     """The same weights under another description, such as other heads, are another model."""
-    return str(bundle.path), bundle.weights_sha256, repr((bundle.config, bundle.class_names))
+    return repr((str(bundle.path), bundle.weights_sha256, bundle.config, bundle.class_names))
 
 
-def _stamp(folder: Path) -> tuple[object, ...]:
+@once_per_run
+def _stamp(folder: Path) -> str:
     """Sizes and times of a model folder's files; changes when one is added, replaced or moved."""
     compared = sorted(path for part in (BASELINES, ABLATION) for path in folder.glob(f"{part}/*/*"))
-    stamps = map(_size_and_time, (*(folder / name for name in FILES), *compared))
-    return *stamps, *map(str, compared)
+    files = (*(folder / name for name in FILES), *compared)
+    return repr([(str(path), _size_and_time(path)) for path in files])
 
 
 def _size_and_time(path: Path) -> tuple[int, int] | None:
@@ -88,8 +91,9 @@ def _size_and_time(path: Path) -> tuple[int, int] | None:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _files(bundle: Bundle) -> tuple[object, ...]:
-    return *_weights(bundle), _stamp(bundle.path)
+@once_per_run
+def _files(bundle: Bundle) -> str:
+    return hashlib.sha256((_weights(bundle) + _stamp(bundle.path)).encode()).hexdigest()
 
 
 # How the caches below tell models apart: what needs the weights alone outlives new tables.
@@ -99,7 +103,7 @@ BY_FILES: dict[str | type[Any], Callable[[Any], Any]] = {Bundle: _files}
 
 def signature(bundle: Bundle) -> str:
     """Changes with any file of a model folder; tells the browser whether its copy is the same."""
-    return hashlib.sha256(repr(_files(bundle)).encode()).hexdigest()
+    return _files(bundle)
 
 
 def get_bundle(model: str) -> Bundle:
@@ -116,7 +120,7 @@ def get_bundle(model: str) -> Bundle:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _load_bundle(folder: str, stamp: tuple[object, ...]) -> Bundle:
+def _load_bundle(folder: str, stamp: str) -> Bundle:
     return load_bundle(folder)
 
 
