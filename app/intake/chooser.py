@@ -15,7 +15,7 @@ from app.intake.dataset_pictures import IMAGE, dataset_of, dataset_picture, link
 from app.intake.paste import paste_box
 from app.intake.pictures import Picture, View, get_view, open_picture
 from app.intake.sample_sheet import serve_sheet
-from app.intake.thumbs import Thumb, pictures_css, strip, thumbnail
+from app.intake.thumbs import Thumb, picture_rule, strip, thumbnail
 from app.intake.tray import chosen, complain, draw_tray, limits, put, put_files
 from app.intake.upload_box import note, upload_box
 from app.language import later, say, say_later
@@ -153,16 +153,16 @@ def _of_data_set(bundle: Bundle, prefix: str) -> Picture | None:
 
 
 def _pick_sample(bundle: Bundle, prefix: str, *, is_shown: bool) -> Picture:
-    samples = {sample.id: sample for sample in list_samples(bundle.class_names)}
+    samples = _samples(bundle.class_names)
     asked = st.session_state.get(f"{prefix}look_sample", st.query_params.get(f"{prefix}sample"))
     # A second chooser starts with another picture than the first.
     first = list(samples.values())[bool(prefix)]
     sample = samples.get(asked or "") or first
     _link_sample(prefix, "" if sample is first else sample.id)
     if is_shown:
-        thumbs, rules = _sample_thumbs(tuple(samples.values()), prefix)
-        take = partial(_take_sample, prefix)
-        strip(f"{prefix}samples", thumbs, sample.id, take, serve_sheet(rules))
+        label, take = say("samples"), partial(_take_sample, prefix)
+        thumbs, sheet = _sample_thumbs(bundle.class_names), serve_sheet(_sample_rules())
+        strip(f"{prefix}samples", label, thumbs, sample.id, take, sheet)
     return _opened_sample(sample)
 
 
@@ -175,21 +175,27 @@ def _opened_sample(sample: Sample) -> Picture:
     )
 
 
-# Not Streamlit's cache: hashing the samples would take half of a page's time in every run.
+# Not Streamlit's cache: it would hash and copy the samples in every run.
 @lru_cache(maxsize=16)
-def _sample_thumbs(samples: tuple[Sample, ...], prefix: str) -> tuple[list[Thumb], str]:
-    """The samples' thumbnails, and the rules of their style sheet."""
-    thumbs = [
-        Thumb(
-            f"{prefix}sample_{sample.id}",
-            sample.label.split(",")[0],
-            sample.title,
-            thumbnail(_opened_sample(sample)),
-            sample.id,
-        )
-        for sample in samples
-    ]
-    return thumbs, pictures_css(thumbs)
+def _samples(class_names: tuple[str, ...]) -> dict[str, Sample]:
+    """By id; those whose class a model knows come first."""
+    return {sample.id: sample for sample in list_samples(class_names)}
+
+
+@lru_cache(maxsize=16)
+def _sample_thumbs(class_names: tuple[str, ...]) -> tuple[Thumb, ...]:
+    """The samples' thumbnails in the order of `_samples`; their pictures are in the sheet."""
+    return tuple(
+        Thumb(id=sample.id, word=sample.label.split(",")[0], title=sample.title)
+        for sample in _samples(class_names).values()
+    )
+
+
+@lru_cache(maxsize=1)
+def _sample_rules() -> str:
+    """The style sheet with the samples' pictures, the same for every model."""
+    samples = list_samples()
+    return "".join(picture_rule(each.id, thumbnail(_opened_sample(each))) for each in samples)
 
 
 def _take_sample(prefix: str, sample_id: str) -> None:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 KEEP = "public, max-age=31536000, immutable"  # other thumbnails have another digest
-MAX_SHEETS = 16  # one for each set of class words
+MAX_SHEETS = 4  # one is enough until the samples change
 
 _sheets: OrderedDict[str, str] = OrderedDict()
 _lock = Lock()

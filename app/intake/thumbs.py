@@ -1,79 +1,72 @@
-"""A strip of thumbnails: each is a button whose picture lies behind its word."""
+"""A row of thumbnails, one of them chosen: a live component, for samples and own pictures alike."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NotRequired, TypedDict
 
 import streamlit as st
 from PIL import ImageOps
 
 from app.intake.pictures import Picture, open_picture
+from app.live import component
 
 THUMB_PX = 128
-BUTTON_PX = 84
+
+_mount = component("thumbs", "thumbs.css", "thumbs.js")
 
 
-@dataclass(frozen=True)
-class Thumb:
-    """One button of a strip.
+class Thumb(TypedDict):
+    """One thumbnail of a row, as the browser gets it.
 
     Attributes:
-        key: of the button; letters, digits and underscores.
+        id: what `take` is called with.
         word: what stands on it.
-        title: the tooltip.
-        image: a JPEG as base64.
-        value: what `take` is called with.
+        title: the tooltip, and what a screen reader says.
+        image: a JPEG as base64, unless a style sheet has it.
     """
 
-    key: str
+    id: str
     word: str
     title: str
-    image: str
-    value: str
+    image: NotRequired[str]
 
 
-def pictures_css(thumbs: Sequence[Thumb]) -> str:
-    """The rules that put the pictures behind the words."""
-    return "".join(
-        f".st-key-{thumb.key} button{{background-image:url(data:image/jpeg;base64,{thumb.image})}}"
-        for thumb in thumbs
-    )
+def picture_rule(thumb_id: str, image: str) -> str:
+    """The rule of a style sheet that puts a picture, a JPEG as base64, behind its word."""
+    return f'[data-id="{thumb_id}"]{{background-image:url(data:image/jpeg;base64,{image})}}'
 
 
 def strip(
-    key: str, thumbs: Sequence[Thumb], chosen: str, take: Callable[[str], None], sheet: str = ""
+    key: str,
+    label: str,
+    thumbs: Sequence[Thumb],
+    chosen: str,
+    take: Callable[[str], None],
+    sheet: str = "",
 ) -> None:
-    """Draws the strip; `take(value)` is called when a thumbnail is pressed.
+    """Draws the row; `take(id)` is called when a thumbnail was pressed, before the page is drawn.
 
     Args:
-        key: of the container; it ends in "samples" or "tray" (see style.css).
+        key: of the component.
+        label: what a screen reader calls the row.
         thumbs: in their order.
-        chosen: value of the one that is framed.
+        chosen: id of the one that is framed.
         take: the callback.
-        sheet: address of a style sheet with `pictures_css`; without one the page carries it.
+        sheet: address of a style sheet of `picture_rule`s, for thumbnails without an image.
     """
-    frame = "".join(
-        f".st-key-{thumb.key} button{{outline:3px solid;outline-offset:-3px}}"
-        for thumb in thumbs
-        if thumb.value == chosen
-    )
-    # Apart: the pictures are large, and a browser keeps them while they stay the same.
-    pictures = f'@import url("{sheet}");' if sheet else pictures_css(thumbs)
-    st.html(f"<style>{pictures}</style>")
-    st.html(f"<style>{frame}</style>")
-    with st.container(horizontal=True, wrap=False, gap="xsmall", key=key):
+
+    def pick() -> None:
+        # Anything may come from a browser: it only points at one of what was offered.
+        asked = getattr(st.session_state.get(key), "pick", None)
         for thumb in thumbs:
-            st.button(
-                thumb.word,
-                help=thumb.title,
-                key=thumb.key,
-                on_click=take,
-                args=(thumb.value,),
-                width=BUTTON_PX,
-            )
+            if thumb["id"] == asked:
+                take(thumb["id"])
+
+    data = {"label": label, "thumbs": thumbs, "chosen": chosen, "sheet": sheet}
+    _mount(key=key, data=data, on_pick_change=pick)
 
 
 def thumbnail(picture: Picture) -> str:

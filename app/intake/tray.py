@@ -137,16 +137,11 @@ def draw_tray(prefix: str) -> None:
         return
     if len(pictures) > 1:
         thumbs = [
-            Thumb(
-                f"{prefix}tray_{each.content[:12]}",
-                each.name[:10],
-                each.name,
-                thumbnail(each),
-                each.content,
-            )
+            Thumb(id=each.content, word=each.name, title=each.name, image=thumbnail(each))
             for each in reversed(pictures)
         ]
-        strip(f"{prefix}tray", thumbs, picture.content, partial(_choose, prefix))
+        label, take = say("your pictures"), partial(_choose, prefix)
+        strip(f"{prefix}tray", label, thumbs, picture.content, take)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             say("remove this picture"),

@@ -68,8 +68,8 @@ async def _openings(row: Any, server: Server, repeats: int) -> None:
 
 async def _on_look(row: Any, tab: Visitor, answers: Answers) -> None:
     ids = itertools.cycle(list(answers.samples))
-    await row("pick a sample", tab, lambda: tab.press(f"sample_{next(ids)}"))
-    await row("pick the same sample again", tab, lambda: tab.press("sample_cifar10_00"))
+    await row("pick a sample", tab, lambda: tab.pick("samples", next(ids)))
+    await row("pick the same sample again", tab, lambda: tab.pick("samples", "cifar10_00"))
     await row("move the threshold on Look", tab, _swing(tab))
     await tab.choose("from", "upload")
     await row("move the threshold, own picture", tab, _swing(tab))

@@ -121,7 +121,7 @@ class Person:
         """Presses the thumbnail of a sample."""
         await self._from(SAMPLES)
         self._sample = self._known = self.answers.samples[sample]
-        await self._do(SAMPLE, lambda: self.tab.press(f"sample_{sample}"))
+        await self._do(SAMPLE, lambda: self.tab.pick("samples", sample))
 
     async def move(self, threshold: float) -> None:
         """Lets go of the dial at a threshold."""

@@ -97,6 +97,15 @@ class Visitor:
         shown = self._widget(key)
         return await self._set(shown, WidgetState(id=shown.id, json_value=json.dumps(values)))
 
+    async def pick(self, key: str, thumb: str) -> float:
+        """Presses a thumbnail of the row with this key, as `setTriggerValue` tells it."""
+        shown = self._widget(key)
+        if thumb not in {each["id"] for each in json.loads(shown.proto.json)["thumbs"]}:
+            raise Lost(f"the row {key!r} of {self.page.title()!r} has no thumbnail {thumb!r}")
+        told = [{"event": "pick", "value": thumb}]
+        trigger = WidgetState(id=trigger_id(shown.id), json_trigger_value=json.dumps(told))
+        return await self._run(time.perf_counter(), shown.fragment, trigger)
+
     async def dial(self, **values: Any) -> float:
         """Lets go of the dial at these values: threshold, way, budget, ..."""
         data = self.page.component("dial")
@@ -223,6 +232,11 @@ class Visitor:
                         message = self._ask(fragment)
                         message.rerun_script.is_auto_rerun = True
                         await self._line.tell(message)
+
+
+def trigger_id(component_id: str) -> str:
+    """The id under which a live component's triggers travel."""
+    return f"$$STREAMLIT_INTERNAL_KEY_{component_id}__events"
 
 
 def _one_of(texts: list[str], option: str) -> str:

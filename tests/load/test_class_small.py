@@ -95,7 +95,7 @@ def test_pages_do_not_carry_the_thumbnails_of_samples(answers, server):
         counts = [tab.page.received]
         for name in list(answers.samples)[3:6]:
             before = tab.page.received
-            await tab.press(f"sample_{name}")
+            await tab.pick("samples", name)
             counts.append(tab.page.received - before)
         await tab.close()
         return counts

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from app.replay.ask import ask_from
 from app.replay.dial import Setting, get_choices, resolve
 from dvt_core.bundle import Bundle
+from scripts.load.visitor import trigger_id
 
 MAIN = str(Path(__file__).parents[2] / "app" / "main.py")
 LOOK, TRADEOFF, MODELS = "views/look.py", "views/tradeoff.py", "views/models.py"
@@ -58,6 +59,32 @@ def sent(at: AppTest, key: str) -> dict:
     components = at.get("bidi_component")
     (found,) = [one.proto for one in components if one.proto.id.endswith(f"-{key}")]
     return json.loads(found.json)
+
+
+def tell(at: AppTest, key: str, told: Any) -> AppTest:
+    """Lets the live component with this key trigger something, as a browser tells it.
+
+    Args:
+        at: the app.
+        key: of the component.
+        told: what travels: [{"event": name, "value": value}], unless a test tells nonsense.
+    """
+    (shown,) = [one.proto for one in at.get("bidi_component") if one.proto.id.endswith(f"-{key}")]
+    states = at._tree.get_widget_states()
+    states.widgets.add(id=trigger_id(shown.id), json_trigger_value=json.dumps(told))
+    return at._run(states)
+
+
+def pick(at: AppTest, key: str, thumb: Any) -> AppTest:
+    """Presses a thumbnail of the row with this key: "samples", "tray", "second_samples", ..."""
+    tell(at, key, [{"event": "pick", "value": thumb}])
+    assert not at.exception
+    return at
+
+
+def thumbs(at: AppTest, key: str) -> list[str]:
+    """The words on the thumbnails of the row with this key."""
+    return [thumb["word"] for thumb in sent(at, key)["thumbs"]]
 
 
 def layers(at: AppTest) -> dict[str, dict[str, Any]]:

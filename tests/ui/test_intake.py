@@ -13,14 +13,14 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from app import cascade_runs, services
-from app.intake import paste, sample_sheet, tray
+from app.intake import chooser, paste, sample_sheet, tray
 from app.intake.crop import framed
 from app.intake.pictures import Picture, get_view, unlike_note
 from app.intake.thumbs import thumbnail
 from dvt_core.errors import InputError
 from dvt_core.images import Crop, Preprocess, open_image
 from dvt_core.samples import list_samples
-from tests.ui.driver import captions, html, metrics, open_app
+from tests.ui.driver import captions, metrics, open_app, pick, sent, thumbs
 from tests.ui.node import call_js
 from tests.ui.tiny_model import WORDS, png, write_bundle
 
@@ -39,19 +39,15 @@ def drop(at, *files):
     return at
 
 
-def buttons(at, start):
-    return [button for button in at.button if (button.key or "").startswith(start)]
-
-
 def test_several_files_at_once_become_a_tray(models_dir):
     files = [(f"{i}.png", png(size=(60 + i, 40))) for i in range(3)]
     at = drop(open_upload(), *files)
     assert "2.png, 62x40 pixels" in captions(at) and not at.warning
-    assert [button.label for button in buttons(at, "tray_")] == ["2.png", "1.png", "0.png"]
-    buttons(at, "tray_")[2].click().run()
+    assert thumbs(at, "tray") == ["2.png", "1.png", "0.png"]
+    pick(at, "tray", sent(at, "tray")["thumbs"][2]["id"])
     assert "0.png, 60x40 pixels" in captions(at)
     at.button(key="look_remove").click().run()
-    assert "2.png, 62x40 pixels" in captions(at) and len(buttons(at, "tray_")) == 2
+    assert "2.png, 62x40 pixels" in captions(at) and len(thumbs(at, "tray")) == 2
 
 
 def test_limits_are_said_before_anything_is_uploaded(models_dir):
@@ -101,7 +97,7 @@ def test_tray_keeps_the_longest_row_of_newest_pictures_that_fits(sizes, monkeypa
 def test_the_oldest_picture_leaves_a_full_tray_and_it_is_said(models_dir, monkeypatch):
     monkeypatch.setattr(tray, "MAX_PICTURES", 2)
     at = drop(open_upload(), *((f"{i}.png", png(size=(60 + i, 40))) for i in range(3)))
-    assert [button.label for button in buttons(at, "tray_")] == ["2.png", "1.png"]
+    assert thumbs(at, "tray") == ["2.png", "1.png"]
     assert "The oldest left to make room (1)" in captions(at)
 
 
@@ -207,10 +203,10 @@ def test_a_crop_belongs_to_its_picture_and_can_be_reset(models_dir):
     at.session_state["crop"] = True
     at.run()
     at.slider(key="crop_y").set_value(10).run()
-    buttons(at, "tray_")[1].click().run()
+    pick(at, "tray", sent(at, "tray")["thumbs"][1]["id"])
     assert at.slider(key="crop_y").value == 50 and at.slider(key="crop_y").disabled
     assert not at.slider(key="crop_x").disabled
-    buttons(at, "tray_")[0].click().run()
+    pick(at, "tray", sent(at, "tray")["thumbs"][0]["id"])
     assert at.slider(key="crop_y").value == 10
     at.button(key="crop_reset").click().run()
     assert at.slider(key="crop_y").value == 50
@@ -334,9 +330,14 @@ def two_choosers() -> None:
 def test_two_choosers_stand_side_by_side_and_share_the_tray(models_dir):
     at = AppTest.from_function(two_choosers, default_timeout=60).run()
     assert not at.exception
-    first, second = list_samples(WORDS)[0], list_samples(WORDS)[3]
-    at.button(key=f"second_sample_{second.id}").click().run()
+    first, second, third = (list_samples(WORDS)[place] for place in (0, 3, 5))
+    pick(at, "second_samples", second.id)
     assert f": {first.title} " in captions(at) and f"second: {second.title} " in captions(at)
+    pick(at, "samples", third.id)
+    assert f": {third.title} " in captions(at) and f"second: {second.title} " in captions(at)
+    chosen = [sent(at, key)["chosen"] for key in ("samples", "second_samples")]
+    assert chosen == [third.id, second.id]
+    pick(at, "samples", first.id)
     at.button_group(key="second_from").set_value("upload").run()
     at.file_uploader(key="second_look_upload").upload("mine.png", png()).run()
     assert f": {first.title} " in captions(at) and "second: mine.png 60x40" in captions(at)
@@ -388,13 +389,13 @@ def test_unlike_note_compares_with_the_fifth_percentile(models_dir):
 def test_every_page_with_a_picture_links_to_it(models_dir):
     sample = list_samples(WORDS)[4]
     at = open_app()
-    at.button(key=f"sample_{sample.id}").click().run()
+    pick(at, "samples", sample.id)
     for page in ("views/inside.py", "views/tradeoff.py", "views/look.py"):
         at.switch_page(page).run()
         assert at.query_params["sample"] in (sample.id, [sample.id]), page
     assert sample.title in captions(at)
     first = list_samples(WORDS)[0]
-    at.button(key=f"sample_{first.id}").click().run()
+    pick(at, "samples", first.id)
     assert "sample" not in at.query_params  # shown unasked: nothing to say
     assert "sample" not in open_app(sample="nope").query_params
 
@@ -431,8 +432,9 @@ def test_a_test_image_stays_in_the_link_and_in_hand_on_other_pages(test_set):
 
 
 def test_the_samples_pictures_stand_in_a_sheet_that_browsers_keep(models_dir):
-    shown = html(open_app())
-    address = re.search(r'@import url\("(samples/[0-9a-f]{32}\.css)"\)', shown)[1]
+    row = sent(open_app(), "samples")
+    address = row["sheet"]
+    assert re.fullmatch(r"samples/[0-9a-f]{32}\.css", address)
     client = TestClient(Starlette(routes=sample_sheet.ROUTES))
     answer = client.get(f"/{address}")
     assert answer.headers["content-type"].startswith("text/css")
@@ -440,6 +442,54 @@ def test_the_samples_pictures_stand_in_a_sheet_that_browsers_keep(models_dir):
     samples = list_samples(services.get_bundle("tiny").class_names)
     for sample in samples:
         picture = thumbnail(Picture(sample.path.read_bytes(), sample.title))
-        assert f".st-key-sample_{sample.id} button{{background-image:url(data:" in answer.text
-        assert picture in answer.text and picture not in shown
+        rule = f'[data-id="{sample.id}"]{{background-image:url(data:image/jpeg;base64,{picture})}}'
+        assert rule in answer.text and picture not in str(row)
+    assert [thumb["id"] for thumb in row["thumbs"]] == [sample.id for sample in samples]
+    write_bundle(models_dir / "small", 2, words=("yes", "no"))
+    assert sent(open_app(model="small"), "samples")["sheet"] == address  # one for all models
     assert client.get("/samples/00.css").status_code == 404
+
+
+FOREIGN = (None, True, 0, 2**70, "", "nonsense", "../../etc/passwd", [], ["cifar10_05"], {"id": 1})
+
+
+@pytest.mark.parametrize("key", ["samples", "tray"])
+def test_only_what_is_offered_can_be_picked(models_dir, key):
+    at = open_app() if key == "samples" else open_upload()
+    if key == "tray":
+        drop(at, *((f"{side}.png", png(size=(side, side))) for side in (50, 60, 70)))
+    last = sent(at, key)["thumbs"][-1]
+    pick(at, key, last["id"])
+    assert sent(at, key)["chosen"] == last["id"] and last["title"] in captions(at)
+    before = sent(at, key), captions(at)
+    for value in (*FOREIGN, "x" * 10**6, last["title"], f"{last['id']} "):
+        pick(at, key, value)
+        assert (sent(at, key), captions(at)) == before, str(value)[:60]
+
+
+def test_a_pick_draws_the_page_once(models_dir, monkeypatch):
+    at, drawn, real = open_app(), [], chooser.strip
+    monkeypatch.setattr(chooser, "strip", lambda *args: drawn.append(args) or real(*args))
+    sample = list_samples(services.get_bundle("tiny").class_names)[4]
+    pick(at, "samples", sample.id)
+    assert len(drawn) == 1 and sent(at, "samples")["chosen"] == sample.id
+
+
+def test_the_arrows_move_along_a_row_and_no_further():
+    keys = ["ArrowRight", "ArrowLeft", "Home", "End", "Enter", "ArrowDown"]
+    said = call_js(("thumbs.js",), [("placeAfter", [key, at, 5]) for key in keys for at in (0, 4)])
+    assert said == [1, 4, 0, 3, 0, 0, 4, 4, None, None, None, None]
+
+
+def test_a_row_is_scrolled_only_to_what_is_out_of_sight():
+    """One thumbnail is 84 wide; the row shows 300 pixels of itself."""
+    cases = {
+        (0, 0): None,
+        (216, 0): None,
+        (217, 0): 109,
+        (1000, 0): 892,
+        (0, 50): 0,
+        (50, 50): None,
+    }
+    asked = [("scrolledTo", [{"left": left, "width": 84}, at, 300]) for left, at in cases]
+    assert call_js(("thumbs.js",), asked) == list(cases.values())

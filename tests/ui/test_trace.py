@@ -20,7 +20,7 @@ from dvt_core.inference import classify
 from dvt_core.macs import exit_macs
 from dvt_core.results import Prediction
 from dvt_core.samples import list_samples
-from tests.ui.driver import captions, open_app, sent
+from tests.ui.driver import captions, open_app, pick, sent
 from tests.ui.node import call_js
 from tests.ui.tiny_model import png, write_bundle
 
@@ -257,7 +257,7 @@ def test_look_compares_two_pictures_under_one_dial(models_dir):
     at = open_app(threshold="0.25")
     at.toggle(key="look_compare").set_value(True).run()
     other = list_samples(get_bundle("tiny").class_names)[5]
-    at.button(key=f"second_sample_{other.id}").click().run()
+    pick(at, "second_samples", other.id)
     assert not at.exception
     first, second = sent(at, "trace"), sent(at, "trace_second")
     assert first["thresholds"] == second["thresholds"] == [0.25, 0.25]

@@ -15,7 +15,7 @@ from dvt_core.reference_curves import bootstrap_band, oracle_line, random_line
 from dvt_core.solver import NEVER
 from dvt_core.thresholds import sweep
 from tests.core.synthetic_tables import MACS, cascade_table
-from tests.ui.driver import TRADEOFF, ask, captions, layers, open_app, sent
+from tests.ui.driver import TRADEOFF, ask, captions, layers, open_app, pick, sent
 from tests.ui.node import call_js
 from tests.ui.tiny_model import write_bundle
 
@@ -67,7 +67,7 @@ def test_the_lab_never_runs_the_model_for_a_threshold(models_dir, monkeypatch):
 
 def test_the_picture_is_the_one_from_look(models_dir):
     at = open_app()
-    at.button(key="sample_cifar10_05").click().run()
+    pick(at, "samples", "cifar10_05")
     at.switch_page(TRADEOFF).run()
     picture = sent(at, "tradeoff")["picture"]
     bundle = services.get_bundle("tiny")

@@ -8,7 +8,7 @@ from app import cascade_runs, services
 from dvt_core.images import Preprocess, open_image
 from dvt_core.inference import classify
 from dvt_core.samples import list_samples
-from tests.ui.driver import TRADEOFF, captions, metrics, open_app, sent
+from tests.ui.driver import TRADEOFF, captions, metrics, open_app, pick, sent
 from tests.ui.tiny_model import png, write_bundle
 
 
@@ -54,7 +54,7 @@ def test_look_computes_later_exits_only_when_asked(models_dir, monkeypatch):
 def test_look_takes_another_sample(models_dir):
     at = open_app()
     sample = list_samples(services.get_bundle("tiny").class_names)[5]
-    at.button(key=f"sample_{sample.id}").click().run()
+    pick(at, "samples", sample.id)
     assert sample.title in captions(at)
     assert sample.title in captions(open_app(sample=sample.id))  # the link opens the same picture
     assert not open_app(sample="nonsense").exception
@@ -63,7 +63,7 @@ def test_look_takes_another_sample(models_dir):
 def test_look_says_so_when_the_model_lacks_the_word(models_dir):
     at = open_app()
     foreign = next(s for s in list_samples() if s.id.startswith("imagenet"))
-    at.button(key=f"sample_{foreign.id}").click().run()
+    pick(at, "samples", foreign.id)
     assert "a word this model does not have" in at.info[0].value
 
 
