@@ -24,7 +24,8 @@ from tests.conftest import TINY
 from tests.hostile.conftest import EXAMPLES
 from tests.hostile.corpus import READ, good
 from tests.hostile.test_files import is_plain
-from tests.ui.driver import MAIN
+from tests.ui.driver import MAIN, sent, tell
+from tests.ui.tiny_model import png
 
 FEW = settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=EXAMPLES <= 40)
 PAGES = ("look", "tradeoff", "easy_hard", "inside", "batch", "lesson", "models")
@@ -140,6 +141,7 @@ def test_a_hostile_browser_gets_the_default_everywhere() -> None:
         ("inside", "microscope", "choice"),
         ("easy_hard", "lanes", "picked"),
         ("lesson", "lesson_bar", "go"),
+        ("look", "samples", "pick"),
     ],
 )
 def test_a_page_survives_what_a_hostile_browser_sends(
@@ -153,6 +155,39 @@ def test_a_page_survives_what_a_hostile_browser_sends(
         at.session_state[component] = sent
         at.run()
         assert complaints(at) == [], value
+
+
+@pytest.mark.parametrize(
+    ("page", "component", "event"),
+    [("look", "samples", "pick"), ("look", "tray", "pick"), ("lesson", "lesson_bar", "go")],
+)
+def test_a_page_survives_what_a_hostile_browser_triggers(
+    page: str, component: str, event: str, models_dir: Path
+) -> None:
+    at = open_page(page, {"from": "upload"} if component == "tray" else {})
+    if component == "tray":
+        files = [(f"{side}.png", png(size=(side, side)), "image/png") for side in (20, 30)]
+        at.file_uploader(key="look_upload").set_value(files).run()
+    before = sent(at, component)
+    for value in (
+        None,
+        True,
+        -1,
+        2**70,
+        "",
+        "nonsense",
+        SCRIPT,
+        [],
+        [[]],
+        {},
+        {"id": 1},
+        "x" * 10**6,
+    ):
+        for told in ([{"event": event, "value": value}], [{"event": value}], value, [value] * 3):
+            tell(at, component, told)
+            assert complaints(at) == [], str(told)[:60]
+    if event == "pick":  # numbers are steps of the lesson, if odd ones
+        assert sent(at, component) == before
 
 
 texts = (
