@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tests.ui.tiny_model import png
 pytestmark = pytest.mark.browser
 
 SIZE = (60, 40)
+JPEG = re.compile('^url."data:image/jpeg;base64,')
 PIXELS = np.random.default_rng(0).integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
 
 
@@ -60,10 +62,13 @@ def test_twelve_odd_files_at_once(page, address):
     for name, (_, words) in BAD.items():
         expect(alert).to_contain_text(f"{name}: ")
         expect(alert).to_contain_text(words)
-    thumbs = page.locator("[class*=st-key-tray_]")
-    expect(thumbs).to_have_count(len(GOOD))
+    row = page.get_by_role("toolbar", name="your pictures")
+    expect(row.get_by_role("button")).to_have_count(len(GOOD))
     for name, (_, size) in GOOD.items():
-        thumbs.filter(has_text=name[:10]).get_by_role("button").click()
+        thumb = row.get_by_role("button", name=name)
+        thumb.click()
+        expect(thumb).to_have_attribute("aria-pressed", "true")
+        expect(thumb).to_have_css("background-image", JPEG)
         expect(page.get_by_text(f"{name}, {size} pixels")).to_be_visible()
         expect(metric(page, "Answer")).to_be_visible()
     assert page.get_by_test_id("stException").count() == 0
@@ -84,3 +89,42 @@ def test_a_pasted_picture_is_traced(page, address):
     )
     expect(page.get_by_text("pasted picture, 52x34 pixels")).to_be_visible()
     expect(metric(page, "Answer")).to_be_visible()
+
+
+def test_a_sample_is_taken_with_the_mouse_and_with_the_keyboard(page, address):
+    sent: list[bytes | str] = []
+    page.on("websocket", lambda line: line.on("framesent", sent.append))
+    page.goto(f"{address}/?sample=imagenet_10")
+    row = page.get_by_role("toolbar", name="samples")
+    marked = row.get_by_role("button", pressed=True)
+    expect(marked).to_have_attribute("data-id", "imagenet_10")
+    expect(marked).to_be_in_viewport()  # scrolled there
+    expect(marked).to_have_css("background-image", JPEG)  # from the sheet
+    expect(metric(page, "Answer")).to_be_visible()
+    scrolled = row.evaluate("row => row.scrollLeft")
+    assert scrolled > 0
+
+    buttons = row.get_by_role("button").all()
+    place = [button.get_attribute("data-id") for button in buttons].index("imagenet_10")
+
+    def is_taken(button) -> None:
+        shown = re.escape(button.get_attribute("title")) + r", \d+x\d+ pixels"
+        expect(page.get_by_text(re.compile(shown))).to_be_visible()
+        expect(marked).to_have_count(1)
+        expect(marked).to_have_attribute("data-id", button.get_attribute("data-id"))
+
+    buttons[place + 1].click()
+    is_taken(buttons[place + 1])
+    assert row.evaluate("row => row.scrollLeft") == scrolled
+    picks = [frame for frame in sent if isinstance(frame, bytes) and b"samples__events" in frame]
+    assert len(picks) == 1
+    for keys, to in ((["ArrowRight", "Enter"], 2), (["ArrowLeft", "ArrowLeft", " "], 0)):
+        for key in keys:
+            page.keyboard.press(key)
+        expect(buttons[place + to]).to_be_focused()
+        is_taken(buttons[place + to])
+    page.keyboard.press("Home")
+    expect(buttons[0]).to_be_focused()
+    expect(buttons[0]).to_be_in_viewport()
+    is_taken(buttons[place])
+    assert [button.get_attribute("tabindex") for button in buttons].count("0") == 1
