@@ -25,6 +25,7 @@ from dvt_core.images import CENTRE, FULL_SIZE, Crop, Preprocess, open_image
 ORIGINAL_PX = 640
 SHOWN_PX = 330  # twice the panel's width, for dense screens
 SHOWN_ASPECT = 80
+EXACT_PX = 128  # up to this size pixels are seen as such; PNG takes ten times as long as JPEG
 KEPT_OPEN = 4_000_000  # pixels; larger pictures (long strips) are decoded anew for every crop
 UNSURE_PERCENT = 5
 
@@ -93,9 +94,9 @@ class View:
         if image.width > SHOWN_PX:
             size = SHOWN_PX, max(1, round(image.height * SHOWN_PX / image.width))
             image = image.resize(size, Image.Resampling.LANCZOS)
-        kinds = {"png": _encoded(image, "PNG"), "jpeg": _encoded(image, "JPEG", quality=90)}
-        kind = min(kinds, key=lambda kind: len(kinds[kind]))
-        return _address(kinds[kind], kind)
+        if max(image.size) <= EXACT_PX:
+            return png_address(image)
+        return _address(_encoded(image, "JPEG", quality=90), "jpeg")
 
     @cached_property
     def seen_exactly(self) -> str:
