@@ -15,6 +15,7 @@ from app.figures.exits import word
 from app.figures.theme import MacUnit, exit_name, percent, times_less
 from app.intake.pictures import Picture, View, unlike_note
 from app.language import say
+from app.work.turns import DRAWING
 from dvt_core.bundle import Bundle
 from dvt_core.errors import InputError
 from dvt_core.macs import exit_macs
@@ -37,10 +38,11 @@ def part(draw: Callable[P, None]) -> Callable[P, None]:
     @st.fragment
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            draw(*args, **kwargs)
-        except InputError as error:
-            st.error(f"{error}.")
+        with DRAWING.turn():
+            try:
+                draw(*args, **kwargs)
+            except InputError as error:
+                st.error(f"{error}.")
 
     return drawn
 

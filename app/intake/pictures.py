@@ -18,6 +18,7 @@ from PIL import Image
 
 from app.language import say
 from app.services import BY_WEIGHTS
+from app.work.turns import DRAWING
 from dvt_core.bundle import Bundle
 from dvt_core.exit_table import ExitTable
 from dvt_core.images import CENTRE, FULL_SIZE, Crop, Preprocess, open_image
@@ -125,12 +126,17 @@ def open_picture(picture: Picture) -> Image.Image:
     Raises:
         InputError: no image that can be opened safely.
     """
-    return _open_small(picture.content, picture.data) or open_image(picture.data)
+    small = _open_small(picture.content, picture.data)
+    if small is not None:
+        return small
+    with DRAWING.aside():
+        return open_image(picture.data)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _open_small(content: str, _data: bytes) -> Image.Image | None:
-    image = open_image(_data)
+    with DRAWING.aside():
+        image = open_image(_data)
     return image if image.width * image.height <= KEPT_OPEN else None
 
 

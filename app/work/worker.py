@@ -25,6 +25,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from app.language import say
 from app.work.call import LEAVE_S, Busy, Call, Hangs, Overdue, Stopping, Withdrawn, told
+from app.work.turns import DRAWING
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -107,7 +108,7 @@ class Worker:
         """
         call = self._queue(partial(function, *args, **kwargs))
         deadline = time.monotonic() + self._timeout_s
-        while not call.done.wait(min(TICK_S, self._timeout_s)):
+        while not self._wait(call):
             self._look_after_the_thread()
             if call.done.is_set():
                 break
@@ -161,6 +162,11 @@ class Worker:
             self._calls.append(call)
             self._changed.notify()
             return call
+
+    def _wait(self, call: Call) -> bool:
+        """Whether the call has ended; waits a while for it, and lets other pages go on."""
+        with DRAWING.aside():
+            return call.done.wait(min(TICK_S, self._timeout_s))
 
     def _take_out(self, call: Call) -> None:
         with self._changed:

@@ -1,0 +1,130 @@
+"""Pages are drawn one after another, and nobody is kept waiting by one that takes long."""
+
+import threading
+import time
+
+import pytest
+
+from app.work.turns import Turns
+
+
+def _start(target):
+    thread = threading.Thread(target=target, daemon=True)
+    thread.start()
+    return thread
+
+
+def _until(holds):
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_one_at_a_time_in_the_order_of_their_coming():
+    turns, drawn, inside = Turns(lease_s=60), [], []
+
+    def draw(number):
+        with turns.turn():
+            inside.append(number)
+            assert len(inside) == 1
+            drawn.append(number)
+            time.sleep(0.001)
+            inside.remove(number)
+
+    with turns.turn():
+        threads = []
+        for number in range(40):
+            threads.append(_start(lambda number=number: draw(number)))
+            _until(lambda number=number: turns.waiting == number + 1)
+    for thread in threads:
+        thread.join(20)
+    assert drawn == list(range(40))
+    assert turns.waiting == 0
+
+
+def test_a_turn_inside_a_turn_is_the_same_one():
+    turns = Turns(lease_s=60)
+    with turns.turn(), turns.turn(), turns.aside(), turns.turn():
+        pass
+    with turns.turn():  # it was given back
+        assert turns.waiting == 0
+
+
+def test_it_is_given_back_when_a_page_ends_with_an_error():
+    turns = Turns(lease_s=60)
+    with pytest.raises(ZeroDivisionError), turns.turn():
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), turns.turn(), turns.aside():
+        raise ZeroDivisionError
+    ran = []
+    _start(lambda: [turns.turn().__enter__(), ran.append(1)]).join(20)
+    assert ran
+
+
+def test_who_waits_for_something_else_lets_others_go_on():
+    turns, answer, drawn = Turns(lease_s=60), threading.Event(), threading.Event()
+
+    def waits():
+        with turns.turn(), turns.aside():
+            answer.wait(20)
+
+    def draws():
+        with turns.turn():
+            drawn.set()
+
+    first = _start(waits)
+    _start(draws)
+    assert drawn.wait(20)
+    answer.set()
+    first.join(20)
+    assert not first.is_alive()
+
+
+def test_a_page_that_takes_long_shares_its_time_after_a_while():
+    turns, end = Turns(lease_s=0.05), threading.Event()
+    drawn = []
+
+    def long():
+        with turns.turn():
+            end.wait(20)
+
+    def short(number):
+        with turns.turn():
+            drawn.append(number)
+
+    holder = _start(long)
+    _until(lambda: turns._holder is not None)
+    threads = []
+    for number in range(5):
+        threads.append(_start(lambda number=number: short(number)))
+    for thread in threads:
+        thread.join(20)
+    assert sorted(drawn) == list(range(5))
+    assert holder.is_alive()
+    end.set()
+    holder.join(20)
+    with turns.turn():  # the late end of the long one disturbs nobody
+        assert turns.waiting == 0
+
+
+def test_many_threads_that_step_aside_all_end():
+    turns, together, most = Turns(lease_s=60), [0], [0]
+
+    def work():
+        for _ in range(30):
+            with turns.turn():
+                together[0] += 1
+                most[0] = max(most[0], together[0])
+                together[0] -= 1
+                with turns.aside():
+                    time.sleep(0)
+                together[0] += 1
+                most[0] = max(most[0], together[0])
+                together[0] -= 1
+
+    threads = [_start(work) for _ in range(20)]
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert most[0] == 1 and turns.waiting == 0
