@@ -46,7 +46,8 @@ def component(name: str, *files: str) -> Callable[..., Any]:
     )
 
     def mount(*, key: str, data: dict[str, Any], **more: Any) -> Any:
-        return draw(key=key, data={**data, **_words(files, language())}, **more)
+        # In one value: Streamlit examines each for whether it could be a data frame.
+        return draw(key=key, data={"page": {**data, **_words(files, language())}}, **more)
 
     return mount
 

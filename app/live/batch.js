@@ -62,7 +62,7 @@ export function verdict(mine, test, unit) {
 }
 
 export default function (component) {
-  const { data, parentElement } = component;
+  const { data: { page: data }, parentElement } = component;
   speak(data);
   const root = parentElement.querySelector(".root");
   let batch = batches.get(parentElement);

@@ -27,7 +27,7 @@ export function classesUnder(data, thresholds, classes) {
 }
 
 export default function (component) {
-  const { data, parentElement } = component;
+  const { data: { page: data }, parentElement } = component;
   speak(data);
   const root = parentElement.querySelector(".root");
   let view = tables.get(parentElement);

@@ -175,7 +175,7 @@ function adopted(data) {
 }
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component;
+  const { data: { page: data }, parentElement, setStateValue } = component;
   speak(data);
   const root = parentElement.querySelector(".root");
   let dial = dials.get(parentElement);

@@ -35,7 +35,7 @@ function make(tag, properties = {}, ...children) {
 }
 
 export default function (component) {
-  const { data, parentElement, setTriggerValue } = component;
+  const { data: { page: data }, parentElement, setTriggerValue } = component;
   speak(data);
   const root = parentElement.querySelector(".root");
   let page = boards.get(parentElement);

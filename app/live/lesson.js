@@ -142,7 +142,7 @@ class Bar {
 }
 
 export default function (component) {
-  const { data, parentElement, setTriggerValue } = component;
+  const { data: { page: data }, parentElement, setTriggerValue } = component;
   const root = parentElement.querySelector(".root");
   let bar = bars.get(parentElement);
   if (bar?.root !== root) {

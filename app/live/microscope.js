@@ -411,7 +411,7 @@ class Microscope {
 }
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component;
+  const { data: { page: data }, parentElement, setStateValue } = component;
   const root = parentElement.querySelector(".root");
   let microscope = microscopes.get(parentElement);
   if (microscope?.root !== root) {

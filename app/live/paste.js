@@ -97,7 +97,7 @@ function unmount(parent) {
 }
 
 export default function (component) {
-  const { data, parentElement, setTriggerValue } = component;
+  const { data: { page: data }, parentElement, setTriggerValue } = component;
   speak(data);
   const box = mounted.get(parentElement) ?? mount(parentElement);
   box.button.textContent = say("paste a picture (Ctrl+V)");

@@ -98,7 +98,7 @@ class Row {
 }
 
 export default function (component) {
-  const { data, parentElement, setTriggerValue } = component;
+  const { data: { page: data }, parentElement, setTriggerValue } = component;
   const root = parentElement.querySelector(".root");
   let row = rows.get(parentElement);
   if (row?.root !== root) {

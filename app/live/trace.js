@@ -372,7 +372,7 @@ class Trace {
 }
 
 export default function (component) {
-  const { data, parentElement } = component;
+  const { data: { page: data }, parentElement } = component;
   speak(data);
   const root = parentElement.querySelector(".root");
   let trace = instances.get(parentElement);

@@ -4,7 +4,7 @@
 const labs = new WeakMap();
 
 export default function (component) {
-  const { data, parentElement } = component;
+  const { data: { page: data }, parentElement } = component;
   speak(data);
   const root = parentElement.querySelector(".root");
   let lab = labs.get(parentElement);

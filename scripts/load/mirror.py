@@ -191,7 +191,7 @@ class Mirror:
     def component(self, key: str) -> Any:
         """What Python sends to a live component, or None if the page has none with this key."""
         shown = self.widget(key)
-        return None if shown is None else json.loads(shown.proto.json)
+        return None if shown is None else json.loads(shown.proto.json)["page"]
 
     def metrics(self) -> dict[str, tuple[str, str]]:
         """Label of a metric -> (its value, the remark below it)."""

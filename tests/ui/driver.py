@@ -58,7 +58,7 @@ def sent(at: AppTest, key: str) -> dict:
     """What the page sends to the live component with this key."""
     components = at.get("bidi_component")
     (found,) = [one.proto for one in components if one.proto.id.endswith(f"-{key}")]
-    return json.loads(found.json)
+    return json.loads(found.json)["page"]
 
 
 def tell(at: AppTest, key: str, told: Any) -> AppTest:
