@@ -28,15 +28,14 @@ def look_answers(bundle: Bundle, chosen: Sequence[tuple[Picture, View]]) -> None
     shown, switches = st.container(), st.container()
     runs = [run_cascade(bundle, *picture, setting.thresholds) for picture in chosen]
     is_compared = len(chosen) > 1
-    with shown:
-        sides = st.columns(2, gap="medium") if is_compared else (st.container(),)
+    sides = shown.columns(2, gap="medium") if is_compared else (shown,)
     for number, (picture, view) in enumerate(chosen):
         prediction, later = runs[number]
         with sides[number]:
-            beside, room = (st, st) if is_compared else st.columns([2, 8])
-            with beside.container():
+            rooms = (st.container(), st.container()) if is_compared else st.columns([2, 8])
+            with rooms[0]:
                 picture_panel(bundle, picture, view, is_small=is_compared)
-            with room.container():
+            with rooms[1]:
                 trace(bundle, view, prediction, later, key=KEYS[number], name=picture.name)
             answer(bundle, picture, prediction)
             about_doubt(bundle, later or prediction)
