@@ -93,7 +93,7 @@ def test_a_pasted_picture_is_traced(page, address):
 
 def test_a_sample_is_taken_with_the_mouse_and_with_the_keyboard(page, address):
     sent: list[bytes | str] = []
-    page.on("websocket", lambda line: line.on("framesent", sent.append))
+    page.on("websocket", lambda line: line.on("framesent", lambda frame: sent.append(frame)))
     page.goto(f"{address}/?sample=imagenet_10")
     row = page.get_by_role("toolbar", name="samples")
     marked = row.get_by_role("button", pressed=True)
