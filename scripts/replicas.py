@@ -1,7 +1,8 @@
 """`make replicas`: what deploy/ describes, on loopback and without containers, during a class.
 
-Two servers and nginx, with deploy/nginx.conf.template as it is. A class works through nginx, and
-one visitor in a real browser. After a third of the time the replica that serves the browser is
+Two servers and nginx, with deploy/nginx.conf.template as it is. First the class of `make load`, its
+long work included, comes through nginx: how long it waits. Then another one, and one visitor in a
+real browser. After a third of the time the replica that serves the browser is
 killed (SIGKILL); after two thirds it is started again and more people come. Every answer is
 checked against the known one, as in scripts/load. What happened goes, with device and date, to
 `assets/benchmarks/replicas.json`.
@@ -40,8 +41,8 @@ from dvt_core.bundle import DEFAULT
 from dvt_core.evaluate import device_name
 from scripts.load.person import Person
 from scripts.load.pictures import Answers
-from scripts.load.school_class import Plan, about_here, warm_up
-from scripts.load.server import ROOT, Server
+from scripts.load.school_class import Plan, about_here, measure, report, warm_up
+from scripts.load.server import ROOT, Elsewhere, Server
 from scripts.load.tally import ACTIONS, AT_ONCE, OPEN, Tally
 from scripts.load.visitor import Lost
 from tests.ui.browser import FLAGS, is_healthy, metric, move, threshold_slider, tile
@@ -269,12 +270,23 @@ def _weight(browser: Browser, url: str) -> float:
     return round(sum(sizes) / 1e6, 2)
 
 
+async def _wait_as_in_load(
+    proxy: Proxy, replicas: Mapping[str, Replica], users: int, answers: Answers
+) -> dict[str, Any]:
+    """`make load` against the pair; its "rows" and "long_work"."""
+    for replica in replicas.values():
+        await warm_up(answers, replica.address)
+    plan = Plan(users=users)
+    measured = await measure(plan, answers, Elsewhere(proxy.address))
+    print(f"a class:\n{measured.tally.table()}\ndriver: {measured.driver_cpu:.2f} of a core")
+    told = report(plan, DEFAULT, measured, {})
+    return {name: told[name] for name in ("rows", "long_work")}
+
+
 async def hold_class(
     proxy: Proxy, replicas: Mapping[str, Replica], users: int, seconds: float, answers: Answers
 ) -> dict[str, Any]:
-    """The whole trial; what happened."""
-    for replica in replicas.values():
-        await warm_up(answers, replica.address)
+    """The trial with the kill; what happened."""
     before, after = Tally(), Tally()
     pupils = _pupils("a", users, answers, before, proxy.address)
     # Drawing their photos later would hold up this program, and with it everybody's pings.
@@ -336,7 +348,7 @@ def _report(
     return {
         "users": sum(drawn.values()),
         "on_each_replica": dict(drawn),
-        "rows": [before.rows[a].as_json(a) for a in ACTIONS if a in before.rows],  # until the kill
+        "rows_until_kill": [before.rows[a].as_json(a) for a in ACTIONS if a in before.rows],
         "on_the_killed_one": len(hit),
         "errors_before_kill": before.errors,
         # An action that was under way, or the first one on the dead connection, is lost.
@@ -363,17 +375,18 @@ def main() -> int:
     with Replica() as one, Replica() as two, Proxy(one, two) as proxy:
         print(f"{proxy.address} before {one.address} and {two.address}", flush=True)
         replicas = {"1": one, "2": two}
+        waited = asyncio.run(_wait_as_in_load(proxy, replicas, args.users, answers))
         happened = asyncio.run(hold_class(proxy, replicas, args.users, args.seconds, answers))
         happened["gzip"] = weigh({"direct_mb": one.address, "through_nginx_mb": proxy.address})
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
     ).stdout.strip()
-    report = {**about_here(device_name(torch.device("cpu")), commit), **happened}
+    told = {**about_here(device_name(torch.device("cpu")), commit), **waited, **happened}
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(report, indent=2) + "\n")
-    print(json.dumps(report, indent=2))
-    let_down = report["errors_after_kill"] + report["wrong_answers"]
-    return int(let_down > 0 or report["came_back"] < report["actions_lost_by_the_kill"])
+    args.out.write_text(json.dumps(told, indent=2) + "\n")
+    print(json.dumps(told, indent=2))
+    let_down = told["errors_after_kill"] + told["wrong_answers"]
+    return int(let_down > 0 or told["came_back"] < told["actions_lost_by_the_kill"])
 
 
 if __name__ == "__main__":
