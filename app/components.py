@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import wraps
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import ParamSpec
 
@@ -53,7 +53,7 @@ def answer(bundle: Bundle, picture: Picture, prediction: Prediction) -> None:
     unit, names = MacUnit.of(costs), bundle.class_names
     spent = percent(prediction.macs / costs[-1], 0)
     saved = times_less(prediction.macs, costs[-1])
-    words = [_word(name) for name in names]
+    words = _words(names)
     given = names[prediction.label]
     facts = [
         (say("Answer"), word(given), say("{percent} sure", percent=percent(prediction.confidence))),
@@ -115,7 +115,7 @@ def about_doubt(bundle: Bundle, prediction: Prediction) -> None:
 def about_classes(bundle: Bundle, pictures: Sequence[Picture]) -> None:
     """Says which pictures' own words are none of the model's classes, and lists these."""
     names = bundle.class_names
-    known = set(map(_word, names))
+    known = _words(names)
     for strange in dict.fromkeys(word(p.label) for p in pictures if _word(p.label) not in known):
         if strange:
             st.info(
@@ -133,7 +133,17 @@ def about_classes(bundle: Bundle, pictures: Sequence[Picture]) -> None:
         n = f"{len(names):,}"
         st.caption(say("The model knows {n} words and must pick one of them.", n=n))
         with st.expander(say("All {n} words", n=n)):
-            st.caption(", ".join(sorted(map(word, names), key=str.lower)))
+            st.caption(_listed(names))
+
+
+@lru_cache(maxsize=16)
+def _listed(class_names: tuple[str, ...]) -> str:
+    return ", ".join(sorted(map(word, class_names), key=str.lower))
+
+
+@lru_cache(maxsize=16)
+def _words(class_names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(_word, class_names))
 
 
 def _word(class_name: str) -> str:

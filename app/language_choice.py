@@ -11,6 +11,7 @@ from app.live import component
 from app.once_per_run import once_per_run
 
 LANGUAGE = "language"  # session key, and the parameter of the link
+_TOLD = "language_told"  # session key: the browser was told once
 _HTML_NAMES = {"en": "en", "zh": "zh-CN"}  # as the browser and screen readers know them
 
 _mount = component("page_language", "page_language.js")
@@ -37,4 +38,6 @@ def choose_language() -> None:
         required=True,
         label_visibility="collapsed",
     )
-    _mount(key="page_language", data={"html": _HTML_NAMES[language()]})
+    if language() != ENGLISH or _TOLD in st.session_state:  # a page is in English unasked
+        st.session_state[_TOLD] = True
+        _mount(key="page_language", data={"html": _HTML_NAMES[language()]})
