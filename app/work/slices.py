@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from app.work.jobs import Cancelled, Job
+from app.work.turns import DRAWING
 from app.work.worker import Busy, Withdrawn
 
 RETRY_S, PATIENCE_S = 0.2, 20.0  # between two tries of a busy worker; after the first refusal
@@ -16,7 +17,7 @@ LONGEST_REST_S = 0.5  # a cancel is noticed afterwards
 def patient_run(
     job: Job, run: Callable[..., Any], is_crowded: Callable[[], bool] = lambda: False
 ) -> Callable[..., Any]:
-    """The worker's `run` for a job: pictures that people look at go first, the job tries again.
+    """The worker's `run` for a job: pages that people wait for go first, the job tries again.
 
     A cancel ends the job at once, also while it waits for its turn or its answer. After
     `PATIENCE_S` of refusals the job fails, so that a worker that hangs does not hold the queue for
@@ -32,6 +33,7 @@ def patient_run(
     def patiently(function: Callable[..., Any], *args: Any) -> Any:
         until = None
         while True:
+            DRAWING.wait_until_free(LONGEST_REST_S)
             began = time.monotonic()
             try:
                 result = run(job.goes_on, function, *args)

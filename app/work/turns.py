@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Iterator
 
 LEASE_S = 0.25
+LOOK_S = 0.005  # between two looks of long work at whether a page is being drawn
 
 
 class Turns:
@@ -62,15 +63,25 @@ class Turns:
         try:
             yield
         finally:
-            self._mine.turn = self._take()
+            self._mine.turn = self._take(is_back=True)
 
-    def _take(self) -> threading.Event:
+    def wait_until_free(self, limit_s: float) -> None:
+        """Returns when no page is being drawn, or after `limit_s` seconds: long work comes last."""
+        until = time.monotonic() + limit_s
+        while self._holder is not None and time.monotonic() < until:
+            time.sleep(LOOK_S)
+
+    def _take(self, *, is_back: bool = False) -> threading.Event:
+        """This thread's turn; who `is_back` from waiting for something else had come before."""
         mine = threading.Event()  # set when there is news: it is this one's turn, or it is next
         with self._lock:
             if self._holder is None and not self._waiting:
                 self._hand_to(mine)
                 return mine
-            self._waiting.append(mine)
+            if is_back:
+                self._waiting.appendleft(mine)
+            else:
+                self._waiting.append(mine)
             left = self._left(mine)
         while True:
             mine.wait(left)

@@ -128,3 +128,49 @@ def test_many_threads_that_step_aside_all_end():
         thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
     assert most[0] == 1 and turns.waiting == 0
+
+
+def test_who_comes_back_goes_before_those_who_came_later():
+    turns, drawn = Turns(lease_s=60), []
+    away, answer = threading.Event(), threading.Event()
+
+    def first():
+        with turns.turn():
+            with turns.aside():
+                away.set()
+                answer.wait(20)
+            drawn.append("first")
+
+    def later(number):
+        with turns.turn():
+            drawn.append(number)
+
+    threads = [_start(first)]
+    assert away.wait(20)
+    with turns.turn():
+        for number in range(3):
+            threads.append(_start(lambda number=number: later(number)))
+            _until(lambda number=number: turns.waiting == number + 1)
+        answer.set()
+        _until(lambda: turns.waiting == 4)
+    for thread in threads:
+        thread.join(20)
+    assert drawn == ["first", 0, 1, 2]
+
+
+def test_long_work_waits_until_no_page_is_drawn_but_not_for_ever():
+    turns, end = Turns(lease_s=60), threading.Event()
+
+    def page():
+        with turns.turn():
+            end.wait(20)
+
+    turns.wait_until_free(20)  # at once
+    drawing = _start(page)
+    _until(lambda: turns._holder is not None)
+    turns.wait_until_free(0.05)  # in spite of the page
+    assert drawing.is_alive()
+    end.set()
+    turns.wait_until_free(20)
+    drawing.join(20)
+    assert turns._holder is None
