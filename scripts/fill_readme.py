@@ -187,11 +187,12 @@ def served_block() -> str:
     load, pair = map(_benchmark, ("load", "replicas"))
     two = {row["action"]: row for row in pair["rows"]}
     low, high = load["think_s"]
+    when = "" if pair["date"][:10] == load["date"][:10] else f" ({pair['date'][:10]})"
     lines = [
         f"{load['device']}, {load['date'][:10]}; {load['users']} people, each doing something "
         f"every {low:g} to {high:g} s; seconds of waiting (half of them / 95 %):",
         "",
-        "| action | one server | two behind nginx, same machine | aim |",
+        f"| action | one server | two behind nginx, same machine{when} | aim |",
         "|---|---|---|---|",
     ]
     for row in load["rows"]:
@@ -203,6 +204,8 @@ def served_block() -> str:
     memory = load["memory_mb"]
     lines += [
         "",
+        "Heat maps and batches were computed all the while on the one server, "
+        f"{'and on the two' if pair.get('long_work') else 'on the two not'}. "
         f"One server: {errors} errors, {wrong} wrong or foreign answers; memory "
         f"{memory['warm']:,.0f} MB before, {memory['peak']:,.0f} MB at most. Of the pair one was "
         f"killed: {pair['errors_after_kill']} further errors, everybody was back within "
