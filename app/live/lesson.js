@@ -72,7 +72,9 @@ class Bar {
 
   take(data, send) {
     const isMoved = this.data && this.data.number !== data.number;
-    Object.assign(this, { data, send, number: data.number });
+    // A page that is drawn anew may repeat what was said before: no news, and a press goes on.
+    if (!this.data || isMoved) this.number = data.number;
+    Object.assign(this, { data, send });
     this.draw();
     if (isMoved) window.dispatchEvent(new CustomEvent("dvt-step", { detail: data.number }));
     if (isMoved) this.root.getRootNode().host?.scrollIntoView?.({ block: "nearest" });
