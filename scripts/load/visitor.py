@@ -100,7 +100,7 @@ class Visitor:
     async def pick(self, key: str, thumb: str) -> float:
         """Presses a thumbnail of the row with this key, as `setTriggerValue` tells it."""
         shown = self._widget(key)
-        if thumb not in {each["id"] for each in json.loads(shown.proto.json)["page"]["thumbs"]}:
+        if thumb not in {each["id"] for each in self.page.component(key)["thumbs"]}:
             raise Lost(f"the row {key!r} of {self.page.title()!r} has no thumbnail {thumb!r}")
         told = [{"event": "pick", "value": thumb}]
         trigger = WidgetState(id=trigger_id(shown.id), json_trigger_value=json.dumps(told))
