@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -365,9 +366,11 @@ def counted(monkeypatch) -> Counters:
 
 
 def test_calls_are_counted_by_how_they_ended(counted, lines):
-    worker, go_on = WatchedWorker(max_waiting=2), threading.Event()
+    worker = WatchedWorker(max_waiting=2)
+    began, go_on = threading.Event(), threading.Event()
 
     def slow(picture: str) -> str:
+        began.set()
         go_on.wait(30)
         return picture[::-1]
 
@@ -379,8 +382,9 @@ def test_calls_are_counted_by_how_they_ended(counted, lines):
 
     with ThreadPoolExecutor(2) as pool:
         answers = [pool.submit(worker.run, slow, MARK) for _ in range(2)]
-        while counted.level("calls").now < 2 or worker.waiting < 1:
-            pass
+        assert began.wait(30)  # else the one that waits may be the first, on its way to the thread
+        while worker.waiting < 1:
+            time.sleep(0.001)
         with pytest.raises(Busy):
             worker.run(slow, MARK)
         go_on.set()
