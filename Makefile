@@ -6,10 +6,10 @@
 # make hostile the tests of hostile files, links and words, with thousands of random ones more
 # make readme  write cards, curves and the README anew from the stored tables
 # make faults  training killed and resumed, a full disk, a server stopped in a batch (5 minutes)
-# make load    sixty people at once for a minute, every answer checked (3 minutes, quiet machine)
+# make load    sixty people at once for a minute, every answer checked (4 minutes, quiet machine)
 # make soak    2,000 uploads over 100 sessions that come and go (25 minutes, quiet machine)
 # make screenshots PICTURE=FILE   take the README's pictures of the running app
-# make replicas   two servers behind nginx, a class, one is killed (5 minutes, needs nginx)
+# make replicas   two servers behind nginx, a class, one is killed (9 minutes, needs nginx)
 PORT ?= 8501
 BIN := .venv/bin
 
@@ -60,7 +60,7 @@ bench-imagenet: dev
 	@$(BIN)/python -m scripts.bench_imagenet $(ARGS)
 
 load: dev
-	@$(BIN)/python -m scripts.load class --out assets/benchmarks/load.json $(ARGS)
+	@$(BIN)/python -m scripts.load class --bare --out assets/benchmarks/load.json $(ARGS)
 
 soak: dev
 	@$(BIN)/python -m scripts.load soak --out assets/benchmarks/soak.json $(ARGS)

@@ -211,6 +211,11 @@ def served_block() -> str:
         f"killed: {pair['errors_after_kill']} further errors, everybody was back within "
         f"{pair['seconds_until_all_back']:.0f} s.",
     ]
+    if bare := load.get("bare_page"):
+        lines[-1] += (
+            " As many who opened a Streamlit page of one line at once, without the app, waited "
+            f"{bare['p50']:.2f} / {bare['p95']:.2f} s."
+        )
     if (BENCHMARKS / "soak.json").exists():
         soak = _benchmark("soak")
         lines[-1] += (

@@ -51,6 +51,8 @@ class Load:
         memory_mb: of the server before they came, at most, and afterwards; None if it was not seen.
         batches: batches that ran meanwhile.
         attributions: heat maps that ran meanwhile.
+        bare: how long as many waited who opened a page of one line, without the app; None if that
+            was not measured.
     """
 
     origin: Origin
@@ -62,6 +64,7 @@ class Load:
     memory_mb: tuple[float, float, float] | None
     batches: int
     attributions: int
+    bare: ActionTimes | None
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ def _load(raw: dict[str, Any]) -> Load:
         else None,
         batches=count(work["batches"]),
         attributions=count(work["attributions"]),
+        bare=_action(raw["bare_page"]) if raw.get("bare_page") else None,
     )
 
 

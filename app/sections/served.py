@@ -81,6 +81,15 @@ def _load(load: Load) -> None:
         )
     )
     _waits(load.rows)
+    if load.bare:
+        st.markdown(
+            say(
+                "Without the app: as many who opened a Streamlit page of one line at once waited "
+                "{p50} (p50) and {p95} (p95).",
+                p50=_seconds(load.bare.p50),
+                p95=_seconds(load.bare.p95),
+            )
+        )
     _meanwhile(load)
     words = say(
         "Half waited no longer than p50, 95 % no longer than p95: from the click to the answer, "

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 
 from dvt_core.bundle import DEFAULT
 from dvt_core.evaluate import device_name
-from scripts.load import cost, school_class, soak
+from scripts.load import bare, cost, school_class, soak
 from scripts.load.pictures import Answers
 from scripts.load.server import ROOT, Elsewhere, Server
 
@@ -41,6 +42,7 @@ def _arguments() -> argparse.Namespace:
     many.add_argument("--think", type=float, nargs=2, default=(4.0, 12.0), metavar="S")
     many.add_argument("--long", type=int, default=2, help="people with maps, and with batches")
     many.add_argument("--files", action="store_true", help="fetch Streamlit's scripts, too")
+    many.add_argument("--bare", action="store_true", help="also a Streamlit page of one line")
     many.add_argument("--address", help="of an app that runs already, in place of our own")
     many.add_argument("--out", type=Path, help="write the numbers into this file")
     many.set_defaults(run=_class)
@@ -67,6 +69,10 @@ def _class(args: argparse.Namespace, answers: Answers, server: Server | Elsewher
     )
     measured = asyncio.run(school_class.measure(plan, answers, server))
     print(measured.tally.table())
+    if args.bare:
+        row = asyncio.run(bare.measure(plan.users))
+        measured = replace(measured, bare=row)
+        print(f"a page of one line, at once: {row.quantile(0.5):.3f} / {row.quantile(0.95):.3f} s")
     if args.address:
         print("memory and processor time of the app are not known: it is not ours")
     print("server memory:", ", ".join(f"{k} {v:.0f} MB" for k, v in measured.memory_mb.items()))

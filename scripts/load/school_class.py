@@ -23,7 +23,7 @@ from scripts.load.long_work import BatchPerson, MapsPerson, small_pictures
 from scripts.load.person import Person
 from scripts.load.pictures import PHONE, Answers
 from scripts.load.server import Elsewhere, Held, Server
-from scripts.load.tally import ACTIONS, BATCH, MAPS, Row, Tally
+from scripts.load.tally import ACTIONS, AT_ONCE, BATCH, MAPS, Row, Tally
 
 PHOTOS = 2  # of each person
 
@@ -61,6 +61,7 @@ class Measured:
     Attributes:
         tally: of all actions.
         memory_mb: "warm", "peak" and "end" of the server; empty if it is not ours.
+        bare: how long a page of one line takes to open (`bare.measure`); None if it was not asked.
         driver_cpu: share of one core that this process took.
         server_cpu: the same of the server.
     """
@@ -69,6 +70,7 @@ class Measured:
     memory_mb: dict[str, float]
     driver_cpu: float
     server_cpu: float
+    bare: Row | None = None
 
 
 def people(plan: Plan, answers: Answers, tally: Tally, address: str) -> list[Person]:
@@ -162,6 +164,7 @@ def report(plan: Plan, model: str, measured: Measured, about: dict[str, str]) ->
         "think_s": list(plan.think_s),
         "rows": [rows[action].as_json(action) for action in ACTIONS if action in rows],
         "memory_mb": measured.memory_mb,
+        "bare_page": measured.bare.as_json(AT_ONCE) if measured.bare else None,
         "long_work": _long_work(plan, rows) if plan.maps + plan.batches else None,
     }
 

@@ -38,6 +38,8 @@ class Held:
 class Server:
     """The app in a process of its own, with an empty temporary folder; a context manager."""
 
+    HEALTH = "/ready", b"ready"  # where it says that it is warm, and what it says then
+
     def __init__(self, **environment: str) -> None:
         """Starts nothing yet; `environment` is added to that of `make app`."""
         with socket.socket() as probe:
@@ -64,7 +66,7 @@ class Server:
     def __enter__(self) -> Server:
         """Starts the app and returns when it is warm and healthy."""
         self._temporary.mkdir()
-        command = [sys.executable, "-m", "streamlit", "run", "app/asgi.py"]
+        command = [sys.executable, "-m", "streamlit", "run", self._script()]
         own = {"OMP_NUM_THREADS": "1", "TMPDIR": str(self._temporary), **self._environment}
         with self.log.open("wb") as out:
             self._process = subprocess.Popen(
@@ -92,10 +94,15 @@ class Server:
             self._process.wait()
         self._folder.cleanup()
 
+    def _script(self) -> str:
+        """What Streamlit runs, from the project's folder."""
+        return "app/asgi.py"
+
     def _is_healthy(self) -> bool:
+        path, healthy = self.HEALTH
         try:
-            with urllib.request.urlopen(f"{self.address}/ready", timeout=60) as answer:
-                return answer.read() == b"ready"
+            with urllib.request.urlopen(self.address + path, timeout=60) as answer:
+                return answer.read() == healthy
         except OSError:
             return False
 

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from dvt_core.bundle import DEFAULT
+from scripts.load import bare
 from scripts.load.person import Person
 from scripts.load.pictures import Answers
 from scripts.load.school_class import Plan, lesson, measure, people
@@ -41,6 +42,12 @@ def test_a_small_class_gets_its_own_answers(answers, server):
     assert len(tally.rows[AT_ONCE].seconds) == PLAN.users
     assert {SAMPLE, DIAL, UPLOAD, PAGE} <= tally.rows.keys()
     assert measured.memory_mb["peak"] > 100
+
+
+@pytest.mark.slow
+def test_a_page_of_one_line_is_opened_by_as_many():
+    row = asyncio.run(bare.measure(3))
+    assert len(row.seconds) == 3 * bare.ROUNDS and min(row.seconds) > 0
 
 
 @pytest.mark.slow

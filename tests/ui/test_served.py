@@ -25,6 +25,7 @@ LOAD = ABOUT | {
     ],
     "memory_mb": {"warm": 800.0, "peak": 1234.5, "end": 900.0},
     "long_work": {"batches": 3, "attributions": 4, "note": "made up"},
+    "bare_page": ROW | {"action": "open at once", "p95": 0.6, "bar_p95": 1.0},
 }
 SOAK = ABOUT | {
     "sessions": 100,
@@ -92,6 +93,7 @@ def test_it_shows_how_long_people_waited_and_which_promises_were_kept(stored):
     ]
     assert "**1 wrong answers, 2 errors** in 900 actions" in _text(at)
     assert "800 MB before they came, 1,234 MB at most, 900 MB" in _text(at)
+    assert "waited 50 ms (p50) and 600 ms (p95)" in _text(at).replace("\xa0", " ")
     assert "3 batches and 4 heat maps" in _text(at) and "**+40 MB**" in _text(at)
     assert "after 2.2 s" in _text(at) and "1 answers failed" in _text(at)
     assert captions(at).count("A made-up processor, 2026-11-25, code `abc1234`") == 3
