@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save as pack_safetensors
 
@@ -32,21 +32,12 @@ from dvt_core.model import build_model
 from dvt_core.model.official_names import official_state
 from dvt_core.official_checkpoint import convert
 from dvt_core.tensor_pickle import MAX_STEPS
+from tests.core.examples import some
 from tests.core.official_files import lively, numbers, save, shrunk, weights
 
 DEIT = shrunk("dvt_deit_small")
 MAX_MEMORY = 80_000_000  # bytes, for files below 1 MB
 MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}."
-
-
-def some(count: int) -> settings:
-    return settings(
-        max_examples=count,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 # --- nothing is run: what Python tells its auditors while a file is read

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
@@ -34,21 +34,11 @@ from dvt_core.solver import NEVER, pareto_front
 from dvt_core.threshold_file import KIND, read_thresholds
 from dvt_core.thresholds import OperatingPoint, exit_indices, replay, sweep
 from tests.conftest import CLASSES, TINY, make_lively
+from tests.core.examples import some
 from tests.core.synthetic_tables import table_info
 from tests.core.test_exit_table import ARRAYS, assert_same
 
 MAX_MEMORY = 64_000_000  # bytes that reading a damaged small file may take
-
-
-def some(count: int) -> settings:
-    """The same examples in every run, no time limit: the machine may be busy."""
-    return settings(
-        max_examples=count,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 @st.composite
