@@ -4,8 +4,10 @@ import threading
 import time
 
 import pytest
+import streamlit as st
 
-from app.work.turns import Turns
+from app.work import turns as turns_module
+from app.work.turns import Turn, Turns
 
 
 def _start(target):
@@ -156,6 +158,90 @@ def test_who_comes_back_goes_before_those_who_came_later():
     for thread in threads:
         thread.join(20)
     assert drawn == ["first", 0, 1, 2]
+
+
+def test_who_come_back_keep_their_order():
+    turns, drawn = Turns(lease_s=60), []
+    away, answer = [threading.Semaphore(0) for _ in range(5)], [threading.Event() for _ in range(5)]
+
+    def page(number):
+        with turns.turn():
+            with turns.aside():
+                away[number].release()
+                answer[number].wait(20)
+            drawn.append(number)
+
+    threads = [_start(lambda number=number: page(number)) for number in range(5)]
+    assert all(each.acquire(timeout=20) for each in away)
+    with turns.turn():
+        for n, number in enumerate((2, 0, 4, 1, 3), 1):
+            answer[number].set()
+            _until(lambda n=n: turns.waiting == n)
+    for thread in threads:
+        thread.join(20)
+    assert drawn == [2, 0, 4, 1, 3]
+
+
+def test_aside_inside_aside_takes_the_turn_once():
+    turns = Turns(lease_s=60)
+    with turns.turn():
+        with turns.aside(), turns.aside():
+            assert turns._holder is None
+        assert turns._holder is not None
+    assert turns._holder is None and turns.waiting == 0
+
+
+def test_two_who_want_the_same_cached_value_do_not_wait_for_the_lease():
+    """The second draws while the first computes aside, and waits for the lock of its value."""
+    turns, computed = Turns(lease_s=60), threading.Event()
+    is_aside, drawn = threading.Event(), []
+
+    @st.cache_data(show_spinner=False)
+    def value(key):
+        with turns.aside():
+            is_aside.set()
+            computed.wait(20)
+        return key
+
+    def page():
+        with turns.turn():
+            drawn.append(value(1))
+
+    threads = [_start(page)]
+    assert is_aside.wait(20)
+    threads.append(_start(page))
+    _until(lambda: turns._holder is not None)  # the second, on its way to the lock
+    computed.set()
+    for thread in threads:
+        thread.join(20)
+    assert drawn == [1, 1] and turns._holder is None
+
+
+def test_who_wakes_late_goes_on_although_another_has_taken_over(monkeypatch):
+    """It was given the turn, and lost it to an impatient one before its thread had woken."""
+    turns, drawn = Turns(lease_s=60), []
+    woken = threading.Event()
+
+    class Sleepy(threading.Event):
+        def wait(self, timeout=None):
+            super().wait(timeout)
+            return woken.wait(20)
+
+    monkeypatch.setattr(turns_module, "Turn", lambda: Turn(news=Sleepy()))
+
+    def late():
+        with turns.turn():
+            drawn.append("late")
+
+    with turns.turn():
+        thread = _start(late)
+        _until(lambda: turns.waiting == 1)
+    _until(lambda: turns.waiting == 0)  # given, but not woken
+    with turns._lock:
+        turns._hand_to(impatient := Turn())
+    woken.set()
+    thread.join(20)
+    assert drawn == ["late"] and turns._holder is impatient
 
 
 def test_long_work_waits_until_no_page_is_drawn_but_not_for_ever():
