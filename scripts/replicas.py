@@ -272,15 +272,16 @@ def _weight(browser: Browser, url: str) -> float:
 
 async def _wait_as_in_load(
     proxy: Proxy, replicas: Mapping[str, Replica], users: int, answers: Answers
-) -> dict[str, Any]:
-    """`make load` against the pair; its "rows" and "long_work"."""
+) -> tuple[dict[str, Any], int]:
+    """`make load` against the pair: its "rows" and "long_work", and how much went wrong."""
     for replica in replicas.values():
         await warm_up(answers, replica.address)
     plan = Plan(users=users)
     measured = await measure(plan, answers, Elsewhere(proxy.address))
     print(f"a class:\n{measured.tally.table()}\ndriver: {measured.driver_cpu:.2f} of a core")
     told = report(plan, DEFAULT, measured, {})
-    return {name: told[name] for name in ("rows", "long_work")}
+    rows = {name: told[name] for name in ("rows", "long_work")}
+    return rows, measured.tally.errors + measured.tally.wrong
 
 
 async def hold_class(
@@ -375,7 +376,7 @@ def main() -> int:
     with Replica() as one, Replica() as two, Proxy(one, two) as proxy:
         print(f"{proxy.address} before {one.address} and {two.address}", flush=True)
         replicas = {"1": one, "2": two}
-        waited = asyncio.run(_wait_as_in_load(proxy, replicas, args.users, answers))
+        waited, failed = asyncio.run(_wait_as_in_load(proxy, replicas, args.users, answers))
         happened = asyncio.run(hold_class(proxy, replicas, args.users, args.seconds, answers))
         happened["gzip"] = weigh({"direct_mb": one.address, "through_nginx_mb": proxy.address})
     commit = subprocess.run(
@@ -385,7 +386,8 @@ def main() -> int:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(told, indent=2) + "\n")
     print(json.dumps(told, indent=2))
-    let_down = told["errors_after_kill"] + told["wrong_answers"]
+    let_down = told["errors_before_kill"] + told["errors_after_kill"] + told["wrong_answers"]
+    let_down += failed
     return int(let_down > 0 or told["came_back"] < told["actions_lost_by_the_kill"])
 
 

@@ -5,6 +5,7 @@ const bars = new WeakMap();
 const BACK = ["ArrowLeft", "PageUp"];
 const NEXT = ["ArrowRight", "PageDown"];
 const PAGED = ["PageUp", "PageDown"];
+const LOST_MS = 10000; // after this long a press that the page did not follow was lost on the way
 const UNTYPED = ["range", "checkbox", "radio", "button", "submit", "reset", "color", "file", "image"];
 const TYPED = "input, textarea, select, [contenteditable], [role=slider], [role=combobox], "
   + "[role=listbox], [role=radiogroup], [role=tablist], [role=dialog], [role=menu], [role=grid]";
@@ -55,6 +56,7 @@ function node(tag, attributes, ...children) {
 class Bar {
   constructor(root) {
     this.root = root;
+    this.asked = null; // the step of the last press, until the page has followed
     this.onKey = (event) => {
       if (!PAGED.includes(event.key)) this.press(event);
     };
@@ -72,8 +74,9 @@ class Bar {
 
   take(data, send) {
     const isMoved = this.data && this.data.number !== data.number;
-    // A page that is drawn anew may repeat what was said before: no news, and a press goes on.
-    if (!this.data || isMoved) this.number = data.number;
+    if (data.number === this.asked || Date.now() - this.askedAt > LOST_MS) this.asked = null;
+    // What was on its way before the last press must not take it back.
+    if (!this.data || (isMoved && this.asked === null)) this.number = data.number;
     Object.assign(this, { data, send });
     this.draw();
     if (isMoved) window.dispatchEvent(new CustomEvent("dvt-step", { detail: data.number }));
@@ -121,7 +124,8 @@ class Bar {
 
   go(number) {
     if (number === this.number) return;
-    this.number = number; // at once, so that two quick presses are two steps
+    this.number = this.asked = number; // at once, so that two quick presses are two steps
+    this.askedAt = Date.now();
     this.draw();
     this.send(number);
   }

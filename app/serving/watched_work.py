@@ -35,11 +35,14 @@ class WatchedWorker(Worker):
         **kwargs: P.kwargs,
     ) -> T:
         """See `Worker.run_while`."""
-        asked, began, ended = time.perf_counter(), [], "done"
+        asked, ran, ended = time.perf_counter(), [], "done"  # ran: from when until when
 
         def noted(*args: P.args, **kwargs: P.kwargs) -> T:
-            began.append(time.perf_counter())
-            return function(*args, **kwargs)
+            ran.append(time.perf_counter())
+            try:
+                return function(*args, **kwargs)
+            finally:
+                ran.append(time.perf_counter())
 
         SERVED.enter(CALLS)
         try:
@@ -49,9 +52,10 @@ class WatchedWorker(Worker):
             raise
         finally:
             SERVED.leave(CALLS)
-            waited = (began[0] if began else time.perf_counter()) - asked
+            now = time.perf_counter()  # later than the answer: the page waits for its turn, too
+            began, answered = (*ran, now, now)[:2]
             name = getattr(function, "__name__", "call").strip("_<>")
-            _note("call", name, time.perf_counter() - asked, waited, ended)
+            _note("call", name, answered - asked, began - asked, ended)
 
 
 class WatchedQueue(JobQueue):

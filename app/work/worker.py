@@ -107,22 +107,8 @@ class Worker:
             Busy, GivenUp: see `run`.
         """
         call = self._queue(partial(function, *args, **kwargs))
-        deadline = time.monotonic() + self._timeout_s
-        while not self._wait(call):
-            self._look_after_the_thread()
-            if call.done.is_set():
-                break
-            if not is_wanted():
-                self._take_out(call)
-                raise Withdrawn
-            if time.monotonic() >= deadline:
-                self._take_out(call)
-                raise Busy(
-                    say(
-                        "the model gave no answer within {n} s, try again shortly",
-                        n=f"{self._timeout_s:g}",
-                    )
-                )
+        with DRAWING.aside():  # other pages go on meanwhile
+            self._wait(call, is_wanted)
         if call.error is not None:
             raise told(call.error, self._limit_s)
         return call.result
@@ -163,10 +149,24 @@ class Worker:
             self._changed.notify()
             return call
 
-    def _wait(self, call: Call) -> bool:
-        """Whether the call has ended; waits a while for it, and lets other pages go on."""
-        with DRAWING.aside():
-            return call.done.wait(min(TICK_S, self._timeout_s))
+    def _wait(self, call: Call, is_wanted: Callable[[], bool]) -> None:
+        """Returns when the call has ended, and looks after the thread meanwhile."""
+        deadline = time.monotonic() + self._timeout_s
+        while not call.done.wait(min(TICK_S, self._timeout_s)):
+            self._look_after_the_thread()
+            if call.done.is_set():
+                return
+            if not is_wanted():
+                self._take_out(call)
+                raise Withdrawn
+            if time.monotonic() >= deadline:
+                self._take_out(call)
+                raise Busy(
+                    say(
+                        "the model gave no answer within {n} s, try again shortly",
+                        n=f"{self._timeout_s:g}",
+                    )
+                )
 
     def _take_out(self, call: Call) -> None:
         with self._changed:

@@ -52,6 +52,11 @@ def test_a_remote_moves_the_lesson_and_arrows_a_dial_that_has_the_focus(page, ad
     page.keyboard.press("PageDown")  # two quick presses are two steps
     page.keyboard.press("PageDown")
     _at_step(page, 3)
+    for key, number in (("PageDown", 8), ("PageUp", 3)):  # answers come while keys are pressed
+        for _ in range(5):
+            page.keyboard.press(key)
+            page.wait_for_timeout(60)
+        _at_step(page, number)
     page.locator(".dots a").nth(6).click()
     _at_step(page, 7)
 
