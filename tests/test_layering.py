@@ -98,7 +98,9 @@ FORBIDDEN_TEXT = {
     r"\.cuda\(": "write .to(device)",
     r"unsafe_allow_html": "build it from Streamlit's own elements",
     r"less_token": "say coarse, or the grid size",
-    r"(?<!torch\.)\b(?!torch\.|timm\.|data\.)\w*_utils\b": "name a module by its noun",
+    r"(?<!torch\.)\b(?!torch\.|timm\.|data\.|scriptrunner_)\w*_utils\b": (
+        "name a module by its noun"
+    ),
 }
 
 

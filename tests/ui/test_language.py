@@ -249,7 +249,7 @@ NAMES = frozenset(
     CrossViT LocalViT ResNet Patch slimming Wang Tsinghua Cloud Google Drive README
     localhost https Parquet Ctrl Esc Home NVIDIA Dynamic Explorer Language English Abnar
     Zuidema rollout query key MFLOPs DeiT-small tiny random patch zip CPU Grad-CAM prev
-    IMTA-MSDNet""".split()  # noqa: SIM905
+    IMTA-MSDNet Streamlit""".split()  # noqa: SIM905
 )
 IDS = {*OUTCOMES, *SCOPES}  # words that live components know things by, not shown
 PLACES = {
