@@ -28,6 +28,7 @@ from app.intake import sample_sheet, thumbnail_route
 from app.serving import health, log, status
 from app.serving.access import KnownAddresses
 from app.serving.headers import SecurityHeaders, server_error
+from app.serving.sent_once import SentOnce
 from app.serving.uploads import UploadLimits, ending_expired_sessions
 from app.serving.watch import Watch
 
@@ -112,7 +113,9 @@ app = st.App(
         for module in (thumbnail_route, sample_sheet, status, health)
         for route in module.ROUTES
     ],
-    middleware=list(map(Middleware, (Watch, SecurityHeaders, KnownAddresses, UploadLimits))),
+    middleware=list(
+        map(Middleware, (Watch, SecurityHeaders, KnownAddresses, UploadLimits, SentOnce))
+    ),
     exception_handlers={Exception: server_error},
     lifespan=lifespan,
 )

@@ -14,7 +14,6 @@ from typing import Any
 
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-KEPT_RUNS = 2  # `global.maxCachedMessageAge`: runs for which an unused message is kept
 ERROR, WARNING = 1, 2  # Alert.Format
 
 
@@ -67,7 +66,8 @@ class Mirror:
         self._main = ""
         self._shown: dict[tuple[int, ...], Shown] = {}
         self._blocks: dict[tuple[int, ...], tuple[Any, str]] = {}
-        self._cache: dict[str, tuple[ForwardMsg, int]] = {}
+        self._cache: dict[str, tuple[ForwardMsg, int]] = {}  # and how many runs had ended then
+        self._kept_runs = 0  # after this many ends of runs without use a message is thrown away
         self._fragments: tuple[str, ...] = ()  # of the run in progress
         self.uploads: dict[str, Any] = {}
 
@@ -84,11 +84,11 @@ class Mirror:
             if known is None:
                 self.broken.append("a message was sent by a hash that this tab does not have")
                 return kind
-            self._cache[message.ref_hash] = known[0], self.started
+            self._cache[message.ref_hash] = known[0], self.finished
             self._draw(known[0].delta, message.metadata)
         elif kind == "delta":
             if message.metadata.cacheable:
-                self._cache[message.hash] = message, self.started
+                self._cache[message.hash] = message, self.finished
             self._draw(message.delta, message.metadata)
         elif kind == "script_finished":
             return self._end(message.script_finished)
@@ -100,6 +100,7 @@ class Mirror:
         if kind == "new_session":
             self.started += 1
             new = message.new_session
+            self._kept_runs = new.config.max_cached_message_age
             self.session_id, self._main = new.initialize.session_id, new.main_script_hash
             self.page, self._fragments = (
                 new.page_script_hash,
@@ -154,10 +155,11 @@ class Mirror:
                 del self._shown[path]
         alive = {shown.fragment for shown in self._shown.values()}
         self.polls = {each: pause for each, pause in self.polls.items() if each in alive}
-        if is_whole:
-            oldest = self.started - KEPT_RUNS
-            self._cache = {key: kept for key, kept in self._cache.items() if kept[1] >= oldest}
         self.finished += 1
+        for key, (kept, used) in list(self._cache.items()):
+            is_looked_at = is_whole or kept.delta.fragment_id in self._fragments
+            if is_looked_at and self.finished - used > self._kept_runs:
+                del self._cache[key]
         return "end"
 
     def hashes(self) -> list[str]:

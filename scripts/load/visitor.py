@@ -98,11 +98,15 @@ class Visitor:
         return await self._set(shown, WidgetState(id=shown.id, json_value=json.dumps(values)))
 
     async def pick(self, key: str, thumb: str) -> float:
-        """Presses a thumbnail of the row with this key, as `setTriggerValue` tells it."""
-        shown = self._widget(key)
+        """Presses a thumbnail of the row with this key."""
         if thumb not in {each["id"] for each in self.page.component(key)["thumbs"]}:
             raise Lost(f"the row {key!r} of {self.page.title()!r} has no thumbnail {thumb!r}")
-        told = [{"event": "pick", "value": thumb}]
+        return await self.trigger(key, "pick", thumb)
+
+    async def trigger(self, key: str, event: str, value: Any) -> float:
+        """Lets a live component tell what was done there, as `setTriggerValue` does."""
+        shown = self._widget(key)
+        told = [{"event": event, "value": value}]
         trigger = WidgetState(id=trigger_id(shown.id), json_trigger_value=json.dumps(told))
         return await self._run(time.perf_counter(), shown.fragment, trigger)
 

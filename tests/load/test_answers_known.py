@@ -85,6 +85,9 @@ def test_a_soak_fails_by_growth_and_by_what_is_left():
     ]  # fmt: skip
 
 
+AGE = 2  # `global.maxCachedMessageAge` of Streamlit
+
+
 def message(text: str, *path: int, fragment: str = "", cacheable: bool = False) -> ForwardMsg:
     out = ForwardMsg(hash=f"hash of {text}")
     out.delta.new_element.alert.body = text
@@ -97,6 +100,7 @@ def message(text: str, *path: int, fragment: str = "", cacheable: bool = False) 
 def run(page: Mirror, *messages: ForwardMsg, fragment: str = "") -> list[str]:
     start, end = ForwardMsg(), ForwardMsg()
     start.new_session.page_script_hash = "page"
+    start.new_session.config.max_cached_message_age = AGE
     if fragment:
         start.metadata.run.fragment_ids.append(fragment)
         end.script_finished = ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY

@@ -110,6 +110,28 @@ def test_pages_do_not_carry_the_thumbnails_of_samples(answers, server):
     assert max(asyncio.run(sent())) < 200_000  # the sheet alone has more
 
 
+def test_a_large_part_is_sent_once_but_not_named_after_many_runs(server):
+    """The server is sure that this browser has it, and after ten runs without it no longer is."""
+
+    async def sent() -> list[int]:
+        tab = Visitor(server.address)
+        await tab.open()
+        await tab.go("lesson")
+        counts = []
+        for away in (1, 2, 12):
+            for step in (3, *(5 + n % 2 for n in range(away))):
+                await tab.trigger("lesson_bar", "go", step)
+            before = tab.page.received
+            await tab.trigger("lesson_bar", "go", 3)
+            counts.append(tab.page.received - before)
+        assert tab.page.broken == []
+        await tab.close()
+        return counts
+
+    first, second, last = asyncio.run(sent())
+    assert max(first, second) < 20_000 < 40_000 < last  # the picture has 47,000 bytes
+
+
 def test_what_the_server_holds_is_what_psutil_says(server):
     theirs = [psutil.Process(int(folder.name)) for folder in server.processes()]
     held, spent = server.held(), server.cpu_s()
