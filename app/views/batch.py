@@ -33,6 +33,8 @@ def results(bundle: Bundle, shown: Shown) -> None:
 
 bundle = current_bundle()
 try:
-    results(bundle, source_section(bundle))
+    with st.container():  # however much it holds, what follows keeps its place while it is redrawn
+        shown = source_section(bundle)
+    results(bundle, shown)
 except InputError as error:
     st.error(f"{plain_text(str(error))}.")
