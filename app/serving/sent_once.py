@@ -8,7 +8,7 @@ loaded again ("Cached ForwardMsg MISS", Streamlit 1.67). On Streamlit's own age 
 presses within half a second do it.
 
 So the age is larger here (`global.maxCachedMessageAge`), and of what a browser says it has only
-the younger half is believed: an answer comes at most a few runs after its question.
+the younger half is believed; nothing after many requests while the network takes no more.
 
 References:
     Streamlit 1.67: `runtime/forward_msg_cache.py`, and its front end's `ForwardMessageCache`.
@@ -24,19 +24,20 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 
 class Kept:
-    """What one visitor's browser is sure to have still when the next answer comes.
+    """What one visitor's browser still has when the next answer comes.
 
     Messages of one connection are given in their order. A new connection begins with nothing.
     """
 
     def __init__(self, age: int) -> None:
-        """Nothing was sent yet; `age` is how many runs may have ended since a message was used."""
-        self._age = age
+        """Nothing was sent yet; after `age` ended runs without use a browser may throw away."""
+        self._age = age // 2  # the other half is for what is on its way
         self._ended = 0
+        self._held_up = 0  # requests that came since the network last took all there was
         self._used: dict[str, int] = {}  # hash -> how many runs had ended when it was last sent
 
     def send(self, data: bytes) -> None:
-        """A message to the browser."""
+        """A message to the browser, as the network takes it."""
         message = ForwardMsg()
         try:
             message.ParseFromString(data)
@@ -55,15 +56,23 @@ class Kept:
             oldest = self._ended - self._age
             self._used = {hash: used for hash, used in self._used.items() if used >= oldest}
 
-    def receive(self, data: bytes) -> bytes:
-        """A message of the browser, as the server may believe it."""
+    def receive(self, data: bytes, *, is_held_up: bool) -> bytes:
+        """A message of the browser, as the server may believe it.
+
+        Args:
+            data: the message.
+            is_held_up: earlier messages to the browser still wait for the network; ends of runs
+                may be among them.
+        """
         message = BackMsg()
         try:
             message.ParseFromString(data)
         except DecodeError:  # the server's matter
             return data
         told = message.rerun_script.cached_message_hashes
-        believed = [hash for hash in told if hash in self._used]
+        self._held_up = self._held_up + 1 if is_held_up else 0
+        is_far_behind = self._held_up >= self._age
+        believed = [hash for hash in told if hash in self._used and not is_far_behind]
         if len(believed) == len(told):
             return data
         message.rerun_script.ClearField("cached_message_hashes")
@@ -83,17 +92,23 @@ class SentOnce:
         if scope["type"] != "websocket":
             await self._app(scope, receive, send)
             return
-        kept = Kept(config.get_option("global.maxCachedMessageAge") // 2)
+        kept = Kept(config.get_option("global.maxCachedMessageAge"))
+        waiting = 0  # messages that the network has not taken; one, as Streamlit sends
 
         async def received() -> Message:
             message = await receive()
             if data := message.get("bytes"):
-                message["bytes"] = kept.receive(data)
+                message["bytes"] = kept.receive(data, is_held_up=waiting > 0)
             return message
 
         async def sent(message: Message) -> None:
+            nonlocal waiting
+            waiting += 1
+            try:
+                await send(message)
+            finally:
+                waiting -= 1
             if data := message.get("bytes"):
                 kept.send(data)
-            await send(message)
 
         await self._app(scope, received, sent)
