@@ -17,6 +17,7 @@ from app.work.worker import Worker
 from tests.ui.driver import html, open_app
 
 PATIENCE_S = 60
+SOON_S = 10  # it takes 0.25 s; who waited for the call that hangs would wait for a minute
 
 
 class Hang:
@@ -81,14 +82,16 @@ def test_torch_says_that_memory_ran_out_in_the_words_we_look_for():
 
 def test_a_call_that_hangs_is_given_up_and_all_others_are_answered(hangs, caplog):
     set_up = []
-    one, hang = Worker(limit_s=0.3, setup=lambda: set_up.append(1)), hangs()
+    one, hang = Worker(limit_s=PATIENCE_S, setup=lambda: set_up.append(1)), hangs()
     with ThreadPoolExecutor(41) as people:
         stuck = people.submit(one.run, hang)
         assert hang.begun.wait(PATIENCE_S)
         others = [people.submit(one.run, divmod, n, 7) for n in range(40)]
         until(lambda: one.waiting == 40)
+        one._limit_s = 0.3  # of the one that has begun; others may need longer on a busy machine
         with pytest.raises(GivenUp, match=r"did not finish this within 0.3 s"):
             stuck.result(PATIENCE_S)
+        one._limit_s = PATIENCE_S
         assert [each.result(PATIENCE_S) for each in others] == [divmod(n, 7) for n in range(40)]
     assert one.lost == 1 and set_up == [1, 1] and "is given up" in caplog.text
     hang.free.set()  # it ends after all: its thread goes, its result goes nowhere
@@ -98,15 +101,16 @@ def test_a_call_that_hangs_is_given_up_and_all_others_are_answered(hangs, caplog
 
 def test_only_so_many_threads_are_lost_and_the_worker_comes_back_when_one_does(hangs):
     one, stuck = Worker(limit_s=0.05, max_lost=2), [hangs() for _ in range(3)]
-    before = threading.active_count()
+    before = set(threading.enumerate())
     for hang in stuck:
         with pytest.raises(GivenUp, match="did not finish"):
             one.run(hang)
-    assert one.lost == 3 and threading.active_count() == before + 2
+    assert one.lost == 3 and len(set(threading.enumerate()) - before) == 2
     for _ in range(5):
         with pytest.raises(GivenUp, match="must start it again"):
             one.run(int)
-    assert threading.active_count() == before + 2
+    assert len(set(threading.enumerate()) - before) == 2
+    one._limit_s = PATIENCE_S
     stuck[1].free.set()
     until(lambda: one.lost == 2)
     names = {one.run(threading.get_ident) for _ in range(5)}
@@ -160,7 +164,7 @@ def test_a_thread_that_dies_is_replaced(monkeypatch, caplog):
     assert caplog.text.count("was killed, a new one takes over") == 2 and one.lost == 0
 
 
-def test_a_call_that_waits_or_runs_is_withdrawn_within_a_second(hangs):
+def test_a_call_that_waits_or_runs_is_withdrawn_soon(hangs):
     one, hang = Worker(), hangs()
     wanted = {"running": True, "waiting": True}
     with ThreadPoolExecutor(2) as people:
@@ -172,13 +176,13 @@ def test_a_call_that_waits_or_runs_is_withdrawn_within_a_second(hangs):
             wanted[name], began = False, time.monotonic()
             with pytest.raises(Withdrawn):
                 call.result(PATIENCE_S)
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < SOON_S
         assert one.waiting == 0
     hang.free.set()
     assert one.run(str, 5) == "5"
 
 
-def test_a_job_whose_slice_waits_behind_a_call_that_hangs_is_cancelled_within_a_second(hangs):
+def test_a_job_whose_slice_waits_behind_a_call_that_hangs_is_cancelled_soon(hangs):
     one, queue, hang = Worker(), JobQueue(), hangs()
     with ThreadPoolExecutor(1) as people:
         people.submit(one.run, hang)
@@ -188,7 +192,7 @@ def test_a_job_whose_slice_waits_behind_a_call_that_hangs_is_cancelled_within_a_
         job.cancel()
         began = time.monotonic()
         until(lambda: not job.is_open)
-        assert job.state == CANCELLED and time.monotonic() - began < 1
+        assert job.state == CANCELLED and time.monotonic() - began < SOON_S
         hang.free.set()
 
 
@@ -210,10 +214,10 @@ def test_a_cancelled_job_that_hangs_is_left_behind_and_the_queue_goes_on(hangs, 
     assert queue.length == 2 and last.is_stopping and not other.result
     for work in works:
         work.free.set()
-    until(lambda: queue.length == 0)
+    until(lambda: queue.length == 0 and queue._left == 0)
     assert [job.state for job in left] == [CANCELLED] * jobs.MAX_LEFT
     assert [job.result for job in left] == [None] * jobs.MAX_LEFT  # it came too late
-    assert other.state == DONE and other.result == "mine" and queue._left == 0
+    assert other.state == DONE and other.result == "mine"
 
 
 def test_a_worker_that_stops_tells_who_waits(hangs, monkeypatch):
@@ -263,6 +267,7 @@ def test_a_visitor_whose_picture_hangs_reads_one_sentence_and_the_next_sees_an_a
     first = open_app(model="tiny")
     shown = " ".join(each.value for each in (*first.warning, *first.error))
     assert "did not finish this within 0.5 s, try again" in shown
+    one._limit_s = PATIENCE_S
     second = open_app(model="tiny")
     assert not second.warning and not second.error and "exit" in html(second)
     again = first.run()

@@ -167,6 +167,7 @@ def test_a_worker_that_hangs_is_found(
         with serving(app_copy / "main.py") as client:
             line = "not ready: the model gives no answer within 0.5 s"
             assert ready(client) == (503, line)
+            monkeypatch.setattr(health, "MODEL_S", 300)
             release.set()
             assert ready(client) == (200, "ready")
     finally:
@@ -229,7 +230,7 @@ def test_the_probe_believes_only_the_word(
     status: int, body: bytes, found: tuple[bool, str]
 ) -> None:
     with answering(status, body) as address:
-        assert probe(address, 5) == found
+        assert probe(address, 60) == found
     assert probe(address, 5)[0] is False  # nobody listens any more
 
 

@@ -52,20 +52,42 @@ def metric(page: Page, label: str):
     return tile.get_by_test_id("stMetricValue")
 
 
+def at_rest(page: Page) -> None:
+    """Waits until no run is drawing: what the run before left on the page is gone, too."""
+    expect(page.locator("[data-testid=stApp]")).to_have_attribute(
+        "data-test-script-state", "notRunning"
+    )
+
+
+def fits(page: Page, width: int) -> None:
+    """Waits until the page is no wider than this many pixels."""
+    at_rest(page)
+    page.wait_for_function(f"document.documentElement.scrollWidth <= {width}")
+
+
 def move(page: Page, key: str) -> None:
-    """Presses a key on the slider; Home and End once more if it did not get there.
+    """Presses a key on the slider, once more if it did not get there.
 
     On a busy machine Streamlit may be redrawing the slider at that very moment, and the key goes
     nowhere: seen once in some hundred presses.
     """
-    slider = page.get_by_role("slider", name="Confidence threshold")
+    at_rest(page)
+    slider, target = threshold_slider(page), {"Home": "0.00", "End": "1.00"}.get(key)
+    before = slider.get_attribute("aria-valuetext") or ""
+
+    def moved(seconds: float) -> None:
+        words = expect(slider)
+        if target is None:
+            words.not_to_have_attribute("aria-valuetext", before, timeout=1000 * seconds)
+        else:
+            words.to_have_attribute("aria-valuetext", target, timeout=1000 * seconds)
+
     slider.press(key)
-    if target := {"Home": "0.00", "End": "1.00"}.get(key):
-        try:
-            expect(slider).to_have_attribute("aria-valuetext", target, timeout=20_000)
-        except AssertionError:
-            slider.press(key)
-            expect(slider).to_have_attribute("aria-valuetext", target)
+    try:
+        moved(20)
+    except AssertionError:
+        slider.press(key)
+        moved(PATIENCE_S)
 
 
 def exit_of(bundle: Bundle, data: bytes, threshold: float) -> str:

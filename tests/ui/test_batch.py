@@ -30,7 +30,7 @@ from dvt_core.exit_table import ExitTable
 from dvt_core.intervals import compare, mean_cost, share_interval
 from dvt_core.samples import list_samples
 from dvt_core.thresholds import replay
-from tests.ui.browser import move
+from tests.ui.browser import fits, move
 from tests.ui.driver import ask, captions, open_app, sent, setting
 from tests.ui.node import call_js
 from tests.ui.tiny_model import WORDS, png, write_bundle
@@ -333,5 +333,5 @@ def test_upload_a_zip_run_it_and_move_the_dial(page, address):
     expect(page.locator(".shares li em").first).to_contain_text("100.0 % (40)")
     expect(page.locator(".verdict")).to_contain_text("No easier and no harder")
     page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    fits(page, 390)
     expect(page.get_by_role("button", name="Answers (CSV)")).to_be_visible()

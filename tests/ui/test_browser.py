@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from dvt_core.bundle import Bundle, list_models, load_bundle
 from dvt_core.thresholds import replay
-from tests.ui.browser import PATIENCE_S, exit_of, metric, move, tile
+from tests.ui.browser import PATIENCE_S, exit_of, fits, metric, move, tile
 from tests.ui.tiny_model import png, write_bundle
 
 pytestmark = pytest.mark.browser
@@ -92,7 +92,7 @@ def test_pages_fit_a_phone_in_the_dark(browser, address, path):
     page.goto(f"{address}/{path}", timeout=PATIENCE_S * 1000)
     sign = page.locator("[data-testid=stMetric], .tile strong, [data-testid=stButton]")
     expect(sign.first).to_be_visible(timeout=PATIENCE_S * 1000)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    fits(page, 390)
     background = page.evaluate(
         "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
     )

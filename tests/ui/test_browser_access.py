@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dvt_core.bundle import list_models
-from tests.ui.browser import PATIENCE_S, metric
+from tests.ui.browser import PATIENCE_S, at_rest, metric
 from tests.ui.tiny_model import png
 
 pytestmark = pytest.mark.browser
@@ -104,9 +104,7 @@ def test_every_answer_carries_the_headers_and_none_lists_files(address):
 def _drawn(page: Page) -> None:
     """Waits until the page has a title and nothing runs."""
     expect(page.locator("h1").first).to_be_visible()
-    expect(page.locator("[data-testid=stApp]")).to_have_attribute(
-        "data-test-script-state", "notRunning"
-    )
+    at_rest(page)
 
 
 @pytest.mark.parametrize("model", list_models())

@@ -9,7 +9,7 @@ from dvt_core.bundle import Bundle, list_models, load_bundle
 from dvt_core.macs import exit_macs
 from dvt_core.solver import pareto_front
 from dvt_core.thresholds import replay
-from tests.ui.browser import metric, threshold_slider, tile
+from tests.ui.browser import at_rest, metric, threshold_slider, tile
 
 pytestmark = pytest.mark.browser
 
@@ -48,7 +48,7 @@ def test_the_lab_answers_while_the_thumb_is_dragged(page, address, bundle):
     page.goto(f"{address}/tradeoff?threshold=0.4")
     accuracy = 100 * replay(table, 0.4).accuracy
     expect(tile(page, "accuracy")).to_have_text(f"{accuracy:.1f} %")
-    page.wait_for_timeout(1000)
+    at_rest(page)
     before, shown, milliseconds = len(sent), set(), []
     for _ in _drag(page, 0.4, 0.95):
         threshold = float(threshold_slider(page).input_value())
@@ -68,6 +68,7 @@ def test_the_lab_answers_while_the_thumb_is_dragged(page, address, bundle):
 
 def test_number_box_and_reset_move_the_slider(page, address, bundle):
     page.goto(address)
+    at_rest(page)
     box = page.get_by_role("spinbutton", name="Confidence threshold, as a number")
     box.fill("0.35")
     box.press("Enter")
@@ -96,6 +97,7 @@ def test_a_link_opens_the_same_budget_and_a_broken_one_a_working_page(page, addr
 def test_the_plane_sets_both_thresholds(page, address, bundle):
     page.goto(f"{address}/tradeoff")
     page.get_by_text("All pairs of thresholds").click()
+    at_rest(page)
     field = page.locator(".over foreignObject")
     field.scroll_into_view_if_needed()
     box = field.bounding_box()
@@ -107,6 +109,7 @@ def test_the_plane_sets_both_thresholds(page, address, bundle):
     expect(page).to_have_url(re.compile("each=0.8%2C0.6"))
     accuracy = 100 * replay(bundle.table("test"), (0.8, 0.6)).accuracy
     expect(tile(page, "accuracy")).to_have_text(f"{accuracy:.1f} %")
+    at_rest(page)
     first = page.get_by_role("slider", name="Threshold of exit 1")
     first.press("End")  # the same by keyboard
     expect(page).to_have_url(re.compile("each=1%2C0.6"))
@@ -116,7 +119,7 @@ def test_the_trace_follows_the_drag_and_the_cascade_runs_on_release(page, addres
     sent = _count_messages(page)
     page.goto(f"{address}/?threshold=1.00")
     expect(metric(page, "Stopped at")).to_be_visible()
-    page.wait_for_timeout(1000)
+    at_rest(page)
     before = len(sent)
     for _ in _drag(page, 0.98, 0.0, steps=12):
         pass

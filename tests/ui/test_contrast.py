@@ -140,8 +140,10 @@ def test_every_word_can_be_read(browser: Browser, address: str, scheme: str) -> 
         page.locator("[data-testid=stApp][data-test-script-state=notRunning] h1").first.wait_for()
         page.locator(".st-key-take_home button").first.wait_for()  # the end of every page
         expect(page.locator("[data-testid=stSkeleton]:visible")).to_have_count(0)
-        page.wait_for_timeout(700)  # charts and components draw themselves after the script
-        count, found = page.evaluate(MEASURE)
+        count, found, before = 0, [], -1
+        while count != before:  # charts and components draw themselves after the script
+            page.wait_for_timeout(700)
+            before, (count, found) = count, page.evaluate(MEASURE)
         assert count > 40, path
         bad += [f"/{path}: {words}" for words in found]
     context.close()

@@ -16,6 +16,8 @@ from app.work.worker import Busy
 from dvt_core.errors import InputError
 from tests.ui.driver import captions
 
+PATIENCE_S = 300  # two cores may be busy
+
 
 class Gate:
     """Work that begins, says so, and waits to be let through."""
@@ -25,14 +27,14 @@ class Gate:
 
     def __call__(self, job: Job) -> str:
         self.begun.set()
-        assert self.let_through.wait(20)
+        assert self.let_through.wait(PATIENCE_S)
         job.step(0.5, "half way")
         return job.title
 
 
 def ended(*jobs: Job) -> list[str]:
     """The states in which jobs end."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while any(job.is_open for job in jobs):
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -52,7 +54,7 @@ def test_jobs_run_in_the_order_asked_and_one_at_a_time():
     gate = Gate()
     first = queue.submit("a", "first", gate)
     others = [queue.submit(f"owner {i}", f"{i}", work) for i in range(5)]
-    assert gate.begun.wait(20)
+    assert gate.begun.wait(PATIENCE_S)
     assert [queue.place(job) for job in (first, *others)] == [0, 1, 2, 3, 4, 5]
     assert [job.state for job in (first, *others)] == [RUNNING, *[WAITING] * 5]
     others[1].cancel()
@@ -76,7 +78,7 @@ def test_cancel_ends_a_waiting_job_at_once_and_a_running_one_at_its_next_step():
     queue, gate, ran = JobQueue(), Gate(), []
     running = queue.submit("a", "running", gate)
     waiting = queue.submit("b", "waiting", ran.append)
-    assert gate.begun.wait(20)
+    assert gate.begun.wait(PATIENCE_S)
     waiting.cancel()
     running.cancel()
     assert waiting.state == CANCELLED and not waiting.is_stopping
@@ -95,11 +97,11 @@ def test_work_that_fails_after_it_was_cancelled_was_cancelled():
 
     def unfit(job: Job) -> None:
         gate.begun.set()
-        assert gate.let_through.wait(20)
+        assert gate.let_through.wait(PATIENCE_S)
         raise InputError("no way to the hub")
 
     job = queue.submit("a", "fetching", unfit)
-    assert gate.begun.wait(20)
+    assert gate.begun.wait(PATIENCE_S)
     job.cancel()
     gate.let_through.set()
     assert ended(job) == [CANCELLED]
@@ -113,10 +115,10 @@ def test_a_job_whose_worker_is_busy_tries_again_and_a_cancel_ends_it_soon():
         raise Busy("the model is busy")
 
     job = JobQueue().submit("a", "maps", lambda job: patient_run(job, busy)(divmod, 7, 2))
-    assert asked.wait(20)
+    assert asked.wait(PATIENCE_S)
     job.cancel()
     began = time.monotonic()
-    assert ended(job) == [CANCELLED] and time.monotonic() - began < 0.5
+    assert ended(job) == [CANCELLED] and time.monotonic() - began < 10
 
 
 def test_only_a_busy_worker_is_asked_again_and_not_for_ever(monkeypatch):
@@ -184,7 +186,7 @@ def test_work_of_a_visitor_who_left_ends():
     running, waiting, other = (
         queue.submit(owner, owner, gate, lambda owner=owner: here[owner]) for owner in "abc"
     )
-    assert gate.begun.wait(20)
+    assert gate.begun.wait(PATIENCE_S)
     here["a"] = here["b"] = False
     assert queue.place(other) == 1  # who left does not stand before others
     assert waiting.state == CANCELLED and running.state == RUNNING
@@ -277,7 +279,7 @@ def test_panel_shows_place_progress_and_result(queue):
     text = lambda: at.get("progress")[0].proto.text  # noqa: E731
     assert text() == "Counting: 1 before it in the queue."
     before.let_through.set()
-    assert gate.begun.wait(20) and not first.is_open
+    assert gate.begun.wait(PATIENCE_S) and not first.is_open
     at.run()
     assert text() == "Counting." and at.session_state["shown"] == (RUNNING, None)
     gate.let_through.set()
@@ -292,7 +294,7 @@ def test_a_download_does_not_wait_for_computations_nor_they_for_it(queue):
     before, download = Gate(), Gate()
     other = queue.submit("someone else", "maps", before)
     at = start(download, kind=job_panel.NETWORK)
-    assert download.begun.wait(20) and before.begun.wait(20)
+    assert download.begun.wait(PATIENCE_S) and before.begun.wait(PATIENCE_S)
     at.run()
     assert at.get("progress")[0].proto.text == "Counting."
     second = job_panel.get_queue(job_panel.NETWORK).submit("another", "fetch", Gate())
@@ -308,7 +310,7 @@ def test_downloads_go_through_the_queue_of_the_network(queue, monkeypatch):
     monkeypatch.setattr(dataset_fetch, "fetch_test_images", lambda *args: job_panel.NETWORK)
     before = Gate()
     queue.submit("someone else", "maps", before)
-    assert before.begun.wait(20)
+    assert before.begun.wait(PATIENCE_S)
     dataset_fetch._start("fetch", "cifar10")
     assert ended(job_panel.current_job("fetch")) == [DONE]
     before.let_through.set()
@@ -317,7 +319,7 @@ def test_downloads_go_through_the_queue_of_the_network(queue, monkeypatch):
 def test_panel_cancels_and_says_so(queue):
     gate = Gate()
     at = start(gate)
-    assert gate.begun.wait(20)
+    assert gate.begun.wait(PATIENCE_S)
     at.button(key="cancel_test").click().run()
     assert at.get("progress")[0].proto.text == "Counting: stopping."
     assert at.button(key="cancel_test").disabled
@@ -355,7 +357,7 @@ def test_panel_says_what_failed(queue, error):
 def test_panel_of_a_second_job_of_one_visitor_is_refused_in_words(queue):
     gate = Gate()
     at = start(gate)
-    assert gate.begun.wait(20)
+    assert gate.begun.wait(PATIENCE_S)
     at.button(key="start").click().run()
     assert "one long task at a time" in at.error[0].value
     assert at.session_state["shown"] == (RUNNING, None)  # the first goes on
@@ -365,8 +367,8 @@ def test_panel_of_a_second_job_of_one_visitor_is_refused_in_words(queue):
 
 def test_a_job_rests_as_long_as_it_worked_while_others_are_here(monkeypatch):
     now, rests = [0.0], []
-    monkeypatch.setattr(slices.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(slices.time, "sleep", rests.append)
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=rests.append)
+    monkeypatch.setattr(slices, "time", clock)
 
     def run(goes_on, function, *args):
         now[0] += args[0]

@@ -31,6 +31,7 @@ from dvt_core.relations import StageRelations, rollout, rollout_across, token_ma
 from dvt_core.samples import list_samples
 from dvt_core.solver import NEVER
 from tests.conftest import make_lively
+from tests.ui.browser import at_rest
 from tests.ui.driver import captions, open_app, rows, sent
 from tests.ui.node import call_js
 from tests.ui.tiny_model import write_bundle
@@ -343,6 +344,7 @@ def test_clicks_and_keys_are_answered_in_the_browser(page, address):
     page.goto(f"{address}/inside?model=cifar10&microscope=3.1.1.5-5.map")
     picker = page.locator("canvas.picker")
     expect(page.get_by_text("Stage 3, layer 1, head 1: patch row 5, column 5")).to_be_visible()
+    at_rest(page)
     picker.press("ArrowDown")
     expect(page.get_by_text("head 1: patch row 6, column 5 asks")).to_be_visible()
     box = picker.bounding_box()

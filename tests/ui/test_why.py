@@ -176,7 +176,7 @@ def test_who_asked_the_same_behind_us_does_not_compute_it_again(fresh, monkeypat
 
     def slow(*args, **kwargs):
         calls.append(1)
-        assert go.wait(30)
+        assert go.wait(300)
         return plain(*args, **kwargs)
 
     monkeypatch.setattr(why, "attribute", slow)
@@ -205,13 +205,13 @@ def test_a_running_job_can_be_cancelled_and_other_choices_wait(monkeypatch):
 
     def slow(*args, step, **kwargs):
         begun.set()
-        assert go.wait(30)
+        assert go.wait(300)
         step(0.4, 1)
 
     monkeypatch.setattr(why, "attribute", slow)
     at = open_page()
     at.button(key="why_compute").click().run()
-    assert begun.wait(30) and not can_compute(at)
+    assert begun.wait(300) and not can_compute(at)
     assert "Maps by integrated gradients" in at.get("progress")[0].proto.text
     at.button_group(key="why_method").set_value(OCCLUSION).run()
     assert at.button(key="why_compute").disabled  # one at a time, and it is seen which
@@ -228,7 +228,7 @@ def test_a_running_job_can_be_cancelled_and_other_choices_wait(monkeypatch):
 
 def test_a_refusal_is_a_sentence(fresh):
     go = threading.Event()
-    fresh.queue.submit("test session id", "another page's batch", lambda job: go.wait(30))
+    fresh.queue.submit("test session id", "another page's batch", lambda job: go.wait(300))
     at = open_page()
     at.button(key="why_compute").click().run()
     go.set()

@@ -26,11 +26,11 @@ def test_worker_turns_away_what_it_cannot_queue():
 
     def hold() -> None:
         started.set()
-        release.wait(10)
+        release.wait(300)
 
     busy = threading.Thread(target=worker.run, args=(hold,))
     busy.start()
-    started.wait(10)
+    started.wait(300)
     with pytest.raises(Busy, match="busy"):
         worker.run(int)
     release.set()
